@@ -1,0 +1,57 @@
+# camfleet: `make demo` shows it, `make test` proves it. Both install what they
+# need from Debian's packages when it is missing (root or sudo).
+SHELL      := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO         ?= go
+BUILD      := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+LISTEN     ?= 127.0.0.1:8080
+DIR        ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build check bench soak fmt lint page golden setup unit size
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## build bin/camfleet and bin/camfleet-worker
+	$(BUILD) -o bin/camfleet ./cmd/camfleet
+	$(BUILD) -o bin/camfleet-worker ./cmd/camfleet-worker
+
+demo: build ## run the example fleet on this machine: http://127.0.0.1:8080
+	bin/camfleet demo --listen $(LISTEN) --dir $(DIR)
+
+test: setup lint page golden unit size ## everything: lint, generated files, all tests with -race
+	@echo "make test: all passed"
+
+setup: ## install what the tests need from Debian packages, when missing
+	hack/setup.sh
+
+lint: ## gofmt, go vet, staticcheck: warnings are errors
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt these files (make fmt):"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+
+golden: ## regenerate golden files; a difference is an error
+	$(GO) test ./compiler/... ./schema/... ./cmd/... -run 'Golden|Generated' -count=1 -update
+	hack/clean-tree.sh "golden files" compiler schema sites cmd
+
+page: ## bundle the page's assets again from hack/page; a difference is an error
+	cd hack/page && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	hack/clean-tree.sh "the page's bundle" compiler/page/assets
+
+unit: ## all Go tests, with the race detector
+	$(GO) test -race -timeout 30m ./...
+
+size: build ## what may not run under the race detector: sizes, costs
+	$(GO) test -count=1 -run 'Size|Cost' -tags cost ./cmd/... ./compiler/... ./workers/...
+
+check: build ## check the example fleet
+	bin/camfleet check sites
+
+bench: build ## the table of ratios beside ffmpeg
+	$(GO) run ./hack/bench
+
+fmt: ## format Go and CUE
+	gofmt -w $$(git ls-files '*.go')
