@@ -1,0 +1,170 @@
+package source
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+)
+
+// memFS is a read-only file tree in memory. It is safe for concurrent use.
+type memFS struct{ nodes map[string]*node }
+
+type node struct {
+	name     string // base name
+	dir      bool
+	content  []byte
+	size     int64
+	err      error // why it cannot be read
+	children []*node
+}
+
+func newMemFS() *memFS { return &memFS{nodes: map[string]*node{".": {name: ".", dir: true}}} }
+
+func (m *memFS) addDir(name string) { m.add(name, &node{dir: true}) }
+func (m *memFS) addFile(name string, content []byte) {
+	m.add(name, &node{content: content, size: int64(len(content))})
+}
+
+func (m *memFS) addTooLarge(name string, size, limit int64) {
+	m.add(name, &node{size: size, err: fmt.Errorf("it has %d bytes, at most %d are read", size, limit)})
+}
+
+func (m *memFS) add(name string, n *node) {
+	n.name = path.Base(name)
+	m.nodes[name] = n
+	parent := m.nodes[path.Dir(name)]
+	parent.children = append(parent.children, n)
+}
+
+// sort puts folders in the order that fs.ReadDirFS promises; git's own differs.
+func (m *memFS) sort() {
+	for _, n := range m.nodes {
+		slices.SortFunc(n.children, func(a, b *node) int { return cmp.Compare(a.name, b.name) })
+	}
+}
+
+func (m *memFS) find(op, name string) (*node, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	n, ok := m.nodes[name]
+	if !ok {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	}
+	return n, nil
+}
+
+// Open implements fs.FS.
+func (m *memFS) Open(name string) (fs.File, error) {
+	n, err := m.find("open", name)
+	if err != nil {
+		return nil, err
+	}
+	if n.err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: n.err}
+	}
+	return &openFile{node: n, Reader: bytes.NewReader(n.content)}, nil
+}
+
+// ReadFile implements fs.ReadFileFS. The result is a copy: callers may change it.
+func (m *memFS) ReadFile(name string) ([]byte, error) {
+	n, err := m.find("read", name)
+	if err != nil {
+		return nil, err
+	}
+	if n.dir {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errIsFolder}
+	}
+	if n.err != nil {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: n.err}
+	}
+	return bytes.Clone(n.content), nil
+}
+
+// Stat implements fs.StatFS; it works for files that are too large to read.
+func (m *memFS) Stat(name string) (fs.FileInfo, error) {
+	n, err := m.find("stat", name)
+	if err != nil {
+		return nil, err
+	}
+	return info{n}, nil
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (m *memFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	n, err := m.find("readdir", name)
+	if err != nil {
+		return nil, err
+	}
+	if !n.dir {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errIsFile}
+	}
+	entries := make([]fs.DirEntry, len(n.children))
+	for i, c := range n.children {
+		entries[i] = fs.FileInfoToDirEntry(info{c})
+	}
+	return entries, nil
+}
+
+type openFile struct {
+	node *node
+	*bytes.Reader
+	listed int
+}
+
+func (f *openFile) Stat() (fs.FileInfo, error) { return info{f.node}, nil }
+func (f *openFile) Close() error               { return nil }
+
+func (f *openFile) Read(p []byte) (int, error) {
+	if f.node.dir {
+		return 0, &fs.PathError{Op: "read", Path: f.node.name, Err: errIsFolder}
+	}
+	return f.Reader.Read(p)
+}
+
+// ReadDir implements fs.ReadDirFile.
+func (f *openFile) ReadDir(n int) ([]fs.DirEntry, error) {
+	rest := f.node.children[f.listed:]
+	if n > 0 && len(rest) == 0 {
+		return nil, io.EOF
+	}
+	if n > 0 && n < len(rest) {
+		rest = rest[:n]
+	}
+	f.listed += len(rest)
+	entries := make([]fs.DirEntry, len(rest))
+	for i, c := range rest {
+		entries[i] = fs.FileInfoToDirEntry(info{c})
+	}
+	return entries, nil
+}
+
+type fsError string
+
+func (e fsError) Error() string { return string(e) }
+
+const (
+	errIsFolder fsError = "is a folder"
+	errIsFile   fsError = "is not a folder"
+)
+
+// info is a node's fs.FileInfo. It has no time: a commit's files have none of their own.
+type info struct{ n *node }
+
+func (i info) Name() string       { return i.n.name }
+func (i info) Size() int64        { return i.n.size }
+func (i info) ModTime() time.Time { return time.Time{} }
+func (i info) IsDir() bool        { return i.n.dir }
+func (i info) Sys() any           { return nil }
+
+func (i info) Mode() fs.FileMode {
+	if i.n.dir {
+		return fs.ModeDir | 0o555
+	}
+	return 0o444
+}

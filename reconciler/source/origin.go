@@ -1,0 +1,125 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+)
+
+// newOrigin reads the form of a repository's address.
+func newOrigin(cfg Config) (origin, error) {
+	if cfg.URL == "" {
+		return nil, errors.New("no repository: name a folder, file://…, https://… or ssh://…")
+	}
+	if !strings.Contains(cfg.URL, "://") {
+		return folder{path: cfg.URL, branch: cfg.Branch}, nil
+	}
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, errors.New("the repository's address is not a URL: check it for spaces and special characters")
+	}
+	if _, has := u.User.Password(); has || u.User != nil && u.Scheme != "ssh" {
+		return nil, fmt.Errorf("the repository's address at %s holds a user or password: take it out, and give --token-file", u.Host)
+	}
+	switch u.Scheme {
+	case "file":
+		return folder{path: filepath.FromSlash(u.Path), branch: cfg.Branch}, nil
+	case "https":
+	case "http":
+		if !loopback(u.Hostname()) {
+			return nil, fmt.Errorf("repository %s: plain http shows the token to everybody on the way; use https", cfg.URL)
+		}
+	case "ssh":
+		if cfg.KeyFile == "" || cfg.KnownHosts == "" {
+			return nil, fmt.Errorf("repository %s: ssh needs --ssh-key FILE and --known-hosts FILE (ssh-keyscan %s writes one; compare it with what the server's owner says)", cfg.URL, u.Hostname())
+		}
+	default:
+		return nil, fmt.Errorf("repository %s: %s:// is not known; use a folder, file://, https:// or ssh://", cfg.URL, u.Scheme)
+	}
+	return &remote{cfg: cfg, url: u}, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// folder is a repository on this machine, read in place: with or without a
+// work tree, of which only what is committed counts.
+type folder struct{ path, branch string }
+
+func (f folder) repository() (*git.Repository, error) {
+	repo, err := git.PlainOpenWithOptions(f.path, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		return nil, errors.New("there is no Git repository (git init makes one)")
+	} else if err != nil {
+		return nil, fmt.Errorf("opening it: %w", err)
+	}
+	return repo, nil
+}
+
+func (f folder) head(ctx context.Context) (plumbing.Hash, error) {
+	if err := ctx.Err(); err != nil {
+		return plumbing.ZeroHash, err
+	}
+	repo, err := f.repository()
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	name := plumbing.HEAD
+	if f.branch != "" {
+		name = plumbing.NewBranchReferenceName(f.branch)
+	}
+	ref, err := repo.Reference(name, true)
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return plumbing.ZeroHash, noBranch(f.branch, localBranches(repo))
+	} else if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return ref.Hash(), nil
+}
+
+// open reads the repository anew: packs may have been rewritten since.
+func (f folder) open(ctx context.Context, _ plumbing.Hash) (storer.EncodedObjectStorer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	repo, err := f.repository()
+	if err != nil {
+		return nil, err
+	}
+	return repo.Storer, nil
+}
+
+func localBranches(repo *git.Repository) []string {
+	var names []string
+	if iter, err := repo.Branches(); err == nil {
+		// An error here only shortens a hint.
+		_ = iter.ForEach(func(r *plumbing.Reference) error {
+			names = append(names, r.Name().Short())
+			return nil
+		})
+	}
+	return names
+}
+
+// noBranch says what is there instead of the branch.
+func noBranch(branch string, have []string) error {
+	slices.Sort(have)
+	switch {
+	case len(have) == 0:
+		return errors.New("it has no commits yet: commit the fleet's files, then it is read")
+	case branch == "":
+		return fmt.Errorf("its HEAD points at no commit: name a branch with --branch (there are: %s)", strings.Join(have, ", "))
+	}
+	return fmt.Errorf("it has no branch %q (there are: %s)", branch, strings.Join(have, ", "))
+}

@@ -1,0 +1,126 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// reader copies a commit's tree into memory, so that nothing that happens to
+// the repository afterwards (gc, a force-push) can change what was read.
+type reader struct {
+	limits Limits
+	files  int
+	bytes  int64
+	fs     *memFS
+	refuse []error
+}
+
+// readTree reads every regular file below tree. All symbolic links,
+// submodules and unusable names are collected into one error that names them:
+// a link could point out of the repository, a submodule into another one.
+func readTree(ctx context.Context, tree *object.Tree, limits Limits) (*memFS, error) {
+	r := &reader{limits: limits, fs: newMemFS()}
+	if err := r.folder(ctx, ".", tree); err != nil {
+		return nil, err
+	}
+	if len(r.refuse) > 0 {
+		return nil, errors.Join(r.refuse...)
+	}
+	r.fs.sort()
+	return r.fs, nil
+}
+
+func (r *reader) folder(ctx context.Context, at string, tree *object.Tree) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for i := range tree.Entries {
+		e := &tree.Entries[i]
+		if r.files++; r.files > r.limits.Files {
+			return fmt.Errorf("more than %d files: a fleet's repository holds CUE files, keep the rest elsewhere", r.limits.Files)
+		}
+		name := path.Join(at, e.Name)
+		if why := badName(e.Name); why != "" {
+			r.refuse = append(r.refuse, fmt.Errorf("%q: %s; rename it", name, why))
+			continue
+		}
+		if err := r.entry(ctx, name, tree, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) entry(ctx context.Context, name string, tree *object.Tree, e *object.TreeEntry) error {
+	switch e.Mode {
+	case filemode.Dir:
+		r.fs.addDir(name)
+		sub, err := tree.Tree(e.Name)
+		if err != nil {
+			return fmt.Errorf("reading folder %s: %w", name, err)
+		}
+		return r.folder(ctx, name, sub)
+	case filemode.Regular, filemode.Executable, filemode.Deprecated:
+		return r.file(name, tree, e)
+	case filemode.Symlink:
+		r.refuse = append(r.refuse, fmt.Errorf("%s is a symbolic link: camfleet follows none, put the file itself there", name))
+	case filemode.Submodule:
+		r.refuse = append(r.refuse, fmt.Errorf("%s is a submodule: camfleet reads none, put the files themselves there", name))
+	default:
+		r.refuse = append(r.refuse, fmt.Errorf("%s has the unknown file mode %s", name, e.Mode))
+	}
+	return nil
+}
+
+func (r *reader) file(name string, tree *object.Tree, e *object.TreeEntry) error {
+	f, err := tree.TreeEntryFile(e)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	if f.Size > r.limits.FileBytes {
+		r.fs.addTooLarge(name, f.Size, r.limits.FileBytes)
+		return nil
+	}
+	if r.bytes += f.Size; r.bytes > r.limits.Bytes {
+		return fmt.Errorf("its files are larger than %d bytes together: a fleet's repository holds CUE files, keep the rest elsewhere", r.limits.Bytes)
+	}
+	in, err := f.Reader()
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	defer in.Close()
+	// One byte more than the object says it has: a lying header is an error, not a bomb.
+	content, err := io.ReadAll(io.LimitReader(in, f.Size+1))
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	if int64(len(content)) != f.Size {
+		return fmt.Errorf("reading %s: the repository says %d bytes and has other", name, f.Size)
+	}
+	r.fs.addFile(name, content)
+	return nil
+}
+
+// badName says why an entry cannot be a file of a fleet; git itself allows
+// most of these names, and each has been an escape in some tool.
+func badName(name string) string {
+	switch {
+	case name == "" || name == "." || name == "..":
+		return "not a name"
+	case strings.EqualFold(name, ".git"):
+		return "a .git inside a commit"
+	case strings.ContainsAny(name, "/\\\x00"):
+		return "a name with a slash, backslash or NUL"
+	case !utf8.ValidString(name):
+		return "a name that is not UTF-8"
+	}
+	return ""
+}
