@@ -52,3 +52,5 @@ func SegmentName(start time.Time) string {
 
 // InitName is init-<hash>.mp4; hash is of the initialization segment's bytes.
 func InitName(hash string) string { return "init-" + hash + ".mp4" }
+
+func parent(path string) string { return filepath.Dir(path) }
