@@ -66,7 +66,7 @@ var rules = []struct {
 	{"schema", []string{"schema"}, heavy},
 	{"compiler/object", []string{"schema", "compiler/object"}, heavy},
 	{"compiler", []string{"schema", "compiler"}, clients},
-	{"reconciler/source", []string{"reconciler/source"}, kubernetes},
+	{"reconciler/source", []string{"reconciler/source", "reconciler/internal"}, kubernetes},
 	{"reconciler/engine", []string{"schema", "compiler/object", "reconciler/engine"}, []string{"cuelang.org/", "github.com/go-git/"}},
 	{"reconciler/host", []string{"schema", "compiler", "reconciler", "workers"}, clients},
 	{"reconciler", []string{"schema", "compiler", "reconciler", "workers/archive"}, nil},

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"camfleet.dev/reconciler/internal/memfs"
 )
 
 // reader copies a commit's tree into memory, so that nothing that happens to
@@ -19,22 +21,22 @@ type reader struct {
 	limits Limits
 	files  int
 	bytes  int64
-	fs     *memFS
+	fs     *memfs.FS
 	refuse []error
 }
 
 // readTree reads every regular file below tree. All symbolic links,
 // submodules and unusable names are collected into one error that names them:
 // a link could point out of the repository, a submodule into another one.
-func readTree(ctx context.Context, tree *object.Tree, limits Limits) (*memFS, error) {
-	r := &reader{limits: limits, fs: newMemFS()}
+func readTree(ctx context.Context, tree *object.Tree, limits Limits) (*memfs.FS, error) {
+	r := &reader{limits: limits, fs: memfs.New()}
 	if err := r.folder(ctx, ".", tree); err != nil {
 		return nil, err
 	}
 	if len(r.refuse) > 0 {
 		return nil, errors.Join(r.refuse...)
 	}
-	r.fs.sort()
+	r.fs.Sort()
 	return r.fs, nil
 }
 
@@ -62,7 +64,7 @@ func (r *reader) folder(ctx context.Context, at string, tree *object.Tree) error
 func (r *reader) entry(ctx context.Context, name string, tree *object.Tree, e *object.TreeEntry) error {
 	switch e.Mode {
 	case filemode.Dir:
-		r.fs.addDir(name)
+		r.fs.AddDir(name)
 		sub, err := tree.Tree(e.Name)
 		if err != nil {
 			return fmt.Errorf("reading folder %s: %w", name, err)
@@ -86,7 +88,8 @@ func (r *reader) file(name string, tree *object.Tree, e *object.TreeEntry) error
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	if f.Size > r.limits.FileBytes {
-		r.fs.addTooLarge(name, f.Size, r.limits.FileBytes)
+		why := fmt.Errorf("it has %d bytes, at most %d are read", f.Size, r.limits.FileBytes)
+		r.fs.AddUnreadable(name, f.Size, why)
 		return nil
 	}
 	if r.bytes += f.Size; r.bytes > r.limits.Bytes {
@@ -105,7 +108,7 @@ func (r *reader) file(name string, tree *object.Tree, e *object.TreeEntry) error
 	if int64(len(content)) != f.Size {
 		return fmt.Errorf("reading %s: the repository says %d bytes and has other", name, f.Size)
 	}
-	r.fs.addFile(name, content)
+	r.fs.AddFile(name, content)
 	return nil
 }
 

@@ -1,9 +1,10 @@
-package source
+// Package memfs is a read-only file tree in memory: a commit's files, as they
+// were read once.
+package memfs
 
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -11,8 +12,9 @@ import (
 	"time"
 )
 
-// memFS is a read-only file tree in memory. It is safe for concurrent use.
-type memFS struct{ nodes map[string]*node }
+// FS is a file tree. Fill it, call Sort, and then share it: it is safe for
+// concurrent reading.
+type FS struct{ nodes map[string]*node }
 
 type node struct {
 	name     string // base name
@@ -23,32 +25,42 @@ type node struct {
 	children []*node
 }
 
-func newMemFS() *memFS { return &memFS{nodes: map[string]*node{".": {name: ".", dir: true}}} }
+// New makes an empty tree.
+func New() *FS { return &FS{nodes: map[string]*node{".": {name: ".", dir: true}}} }
 
-func (m *memFS) addDir(name string) { m.add(name, &node{dir: true}) }
-func (m *memFS) addFile(name string, content []byte) {
+// AddDir adds a folder, and those above it. Names follow fs.ValidPath.
+func (m *FS) AddDir(name string) { m.add(name, &node{dir: true}) }
+
+// AddFile adds a file, and the folders above it.
+func (m *FS) AddFile(name string, content []byte) {
 	m.add(name, &node{content: content, size: int64(len(content))})
 }
 
-func (m *memFS) addTooLarge(name string, size, limit int64) {
-	m.add(name, &node{size: size, err: fmt.Errorf("it has %d bytes, at most %d are read", size, limit)})
+// AddUnreadable adds a file of size bytes that can be listed; opening it is the error err.
+func (m *FS) AddUnreadable(name string, size int64, err error) {
+	m.add(name, &node{size: size, err: err})
 }
 
-func (m *memFS) add(name string, n *node) {
+func (m *FS) add(name string, n *node) {
+	if _, there := m.nodes[name]; there {
+		return
+	}
 	n.name = path.Base(name)
 	m.nodes[name] = n
-	parent := m.nodes[path.Dir(name)]
+	up := path.Dir(name)
+	m.AddDir(up)
+	parent := m.nodes[up]
 	parent.children = append(parent.children, n)
 }
 
-// sort puts folders in the order that fs.ReadDirFS promises; git's own differs.
-func (m *memFS) sort() {
+// Sort puts folders in the order that fs.ReadDirFS promises; git's own differs.
+func (m *FS) Sort() {
 	for _, n := range m.nodes {
 		slices.SortFunc(n.children, func(a, b *node) int { return cmp.Compare(a.name, b.name) })
 	}
 }
 
-func (m *memFS) find(op, name string) (*node, error) {
+func (m *FS) find(op, name string) (*node, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
@@ -60,7 +72,7 @@ func (m *memFS) find(op, name string) (*node, error) {
 }
 
 // Open implements fs.FS.
-func (m *memFS) Open(name string) (fs.File, error) {
+func (m *FS) Open(name string) (fs.File, error) {
 	n, err := m.find("open", name)
 	if err != nil {
 		return nil, err
@@ -72,7 +84,7 @@ func (m *memFS) Open(name string) (fs.File, error) {
 }
 
 // ReadFile implements fs.ReadFileFS. The result is a copy: callers may change it.
-func (m *memFS) ReadFile(name string) ([]byte, error) {
+func (m *FS) ReadFile(name string) ([]byte, error) {
 	n, err := m.find("read", name)
 	if err != nil {
 		return nil, err
@@ -87,7 +99,7 @@ func (m *memFS) ReadFile(name string) ([]byte, error) {
 }
 
 // Stat implements fs.StatFS; it works for files that are too large to read.
-func (m *memFS) Stat(name string) (fs.FileInfo, error) {
+func (m *FS) Stat(name string) (fs.FileInfo, error) {
 	n, err := m.find("stat", name)
 	if err != nil {
 		return nil, err
@@ -96,7 +108,7 @@ func (m *memFS) Stat(name string) (fs.FileInfo, error) {
 }
 
 // ReadDir implements fs.ReadDirFS.
-func (m *memFS) ReadDir(name string) ([]fs.DirEntry, error) {
+func (m *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	n, err := m.find("readdir", name)
 	if err != nil {
 		return nil, err
