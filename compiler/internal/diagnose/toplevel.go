@@ -1,0 +1,52 @@
+package diagnose
+
+import (
+	"fmt"
+
+	"cuelang.org/go/cue"
+
+	"camfleet.dev/compiler/object"
+)
+
+// TopLevel checks that a package has exactly the one field that camfleet reads:
+// a package is open, so that CUE accepts any other silently.
+func TopLevel(v cue.Value, ix *Index, field string, required bool) []object.Problem {
+	var list []object.Problem
+	it, err := v.Fields()
+	if err != nil {
+		return nil
+	}
+	found := false
+	for it.Next() {
+		name := it.Selector().Unquoted()
+		if name == field {
+			found = true
+			continue
+		}
+		list = append(list, object.Problem{
+			Position: ix.labelOf(path{name}, it.Value()), Path: Path(name),
+			Message: fmt.Sprintf("is outside %q, which is all that camfleet reads of this package; move it into %q, or make it hidden (_%s) or a definition (#%s)", field, field, name, name),
+		})
+	}
+	if !found && required && v.Err() == nil {
+		list = append(list, object.Problem{
+			Position: object.Position{File: ix.dir}, Path: field,
+			Message: fmt.Sprintf("is missing; write `%s: schema.%s & {…}`", field, definitions[field]),
+		})
+	}
+	return list
+}
+
+var definitions = map[string]string{
+	"fleet": "#Fleet", "clusters": "#Clusters", "servers": "#Servers", "packages": "#Packages", "site": "#Site",
+}
+
+func (ix *Index) labelOf(at path, v cue.Value) object.Position {
+	if p, ok := ix.exact(at); ok {
+		return p.label
+	}
+	if p := UserPosition(v); p.File != "" {
+		return p
+	}
+	return object.Position{File: ix.dir}
+}

@@ -1,0 +1,325 @@
+// Package tree reads a commit's files once, within limits, into an fs.FS that
+// never changes: every later stage sees the same bytes, whatever happens to
+// what the caller handed in.
+//
+// CUE files are read at once; others (kustomizations, files to embed) when they
+// are opened. Only plain files are seen: symbolic links, devices and what lies
+// behind a linked folder do not exist here.
+package tree
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"camfleet.dev/compiler/object"
+)
+
+// Limits bound what a commit may make the compiler read.
+type Limits struct {
+	Files     int   // all plain files
+	FileBytes int64 // one file that is read
+	Bytes     int64 // all CUE files together
+}
+
+// Tree is a read-only file system in memory. It is safe for concurrent use if
+// the one that it was read from is.
+type Tree struct {
+	base    fs.FS
+	limits  Limits
+	entries map[string]*entry
+}
+
+// entry is a file or a folder; it is its own fs.DirEntry and fs.FileInfo.
+type entry struct {
+	name     string // last element
+	dir      bool
+	size     int64
+	data     []byte // of files in memory
+	lazy     bool   // data is still in base
+	children []*entry
+}
+
+func (e *entry) Name() string               { return e.name }
+func (e *entry) IsDir() bool                { return e.dir }
+func (e *entry) Type() fs.FileMode          { return e.Mode().Type() }
+func (e *entry) Info() (fs.FileInfo, error) { return e, nil }
+func (e *entry) Size() int64                { return e.size }
+func (e *entry) ModTime() time.Time         { return time.Time{} }
+func (e *entry) Sys() any                   { return nil }
+func (e *entry) Mode() fs.FileMode {
+	if e.dir {
+		return fs.ModeDir | 0o555
+	}
+	return 0o444
+}
+
+// Read takes in a commit. What a user can put right is a Problem; an error means
+// that fsys could not be read or ctx was cancelled.
+func Read(ctx context.Context, fsys fs.FS, limits Limits) (*Tree, []object.Problem, error) {
+	r := &reader{ctx: ctx, tree: &Tree{base: fsys, limits: limits, entries: map[string]*entry{}}}
+	r.tree.entries["."] = &entry{name: ".", dir: true}
+	if err := fs.WalkDir(fsys, ".", r.visit); err != nil {
+		return nil, nil, fmt.Errorf("reading the commit's files: %w", err)
+	}
+	r.tree.sort()
+	return r.tree, r.problems, nil
+}
+
+type reader struct {
+	ctx      context.Context
+	tree     *Tree
+	files    int
+	bytes    int64
+	problems []object.Problem
+}
+
+func (r *reader) problem(name, format string, args ...any) {
+	r.problems = append(r.problems, object.Problem{Position: object.Position{File: name}, Message: fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) visit(name string, d fs.DirEntry, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case r.ctx.Err() != nil:
+		return r.ctx.Err()
+	case name == ".":
+		return nil
+	case d.IsDir():
+		return r.folder(name, d)
+	case !d.Type().IsRegular():
+		if strings.HasSuffix(name, ".cue") {
+			r.problem(name, "is not a plain file (a symbolic link?); put the file itself here")
+		}
+		return nil
+	}
+	if r.files++; r.files > r.tree.limits.Files {
+		r.problem(name, "the repository has more than %d files; move what is not the fleet's elsewhere, or point camfleet at a subdirectory", r.tree.limits.Files)
+		return fs.SkipAll
+	}
+	return r.file(name, d)
+}
+
+func (r *reader) folder(name string, d fs.DirEntry) error {
+	// Version control's own files are nobody's input, and may be huge.
+	if d.Name() == ".git" {
+		return fs.SkipDir
+	}
+	r.tree.add(name, &entry{name: d.Name(), dir: true})
+	return nil
+}
+
+func (r *reader) file(name string, d fs.DirEntry) error {
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	if !strings.HasSuffix(name, ".cue") {
+		r.tree.add(name, &entry{name: d.Name(), size: info.Size(), lazy: true})
+		return nil
+	}
+	data, err := readCapped(r.tree.base, name, r.tree.limits.FileBytes)
+	if err != nil {
+		return err
+	}
+	if int64(len(data)) > r.tree.limits.FileBytes {
+		r.problem(name, "is larger than %d KiB; split it", r.tree.limits.FileBytes>>10)
+		return nil
+	}
+	if r.bytes += int64(len(data)); r.bytes > r.tree.limits.Bytes {
+		r.problem(name, "with this file the CUE files are larger than %d MiB together; split the fleet", r.tree.limits.Bytes>>20)
+		return fs.SkipAll
+	}
+	r.tree.add(name, &entry{name: d.Name(), size: int64(len(data)), data: data})
+	return nil
+}
+
+// readCapped reads at most one byte more than limit, so that the caller can
+// tell a file that is too large without holding it.
+func readCapped(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
+}
+
+func (t *Tree) add(name string, e *entry) {
+	t.entries[name] = e
+	parent := t.entries[path.Dir(name)]
+	parent.children = append(parent.children, e)
+}
+
+func (t *Tree) sort() {
+	for _, e := range t.entries {
+		slices.SortFunc(e.children, func(a, b *entry) int { return cmp.Compare(a.name, b.name) })
+	}
+}
+
+// With returns a tree with these files added or replaced, and the folder hide
+// (if any) left out. t stays as it is.
+func (t *Tree) With(files map[string][]byte, hide string) *Tree {
+	out := &Tree{base: t.base, limits: t.limits, entries: map[string]*entry{".": {name: ".", dir: true}}}
+	for _, name := range t.names() {
+		if _, replaced := files[name]; replaced || name == "." || hide != "" && (name == hide || strings.HasPrefix(name, hide+"/")) {
+			continue
+		}
+		e := *t.entries[name]
+		e.children = nil
+		out.add(name, &e)
+	}
+	for name, data := range files {
+		out.mkdir(path.Dir(name))
+		out.add(name, &entry{name: path.Base(name), size: int64(len(data)), data: data})
+	}
+	out.sort()
+	return out
+}
+
+// names lists everything, folders before what is in them.
+func (t *Tree) names() []string {
+	names := make([]string, 0, len(t.entries))
+	for name := range t.entries {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (t *Tree) mkdir(name string) {
+	if t.entries[name] != nil {
+		return
+	}
+	t.mkdir(path.Dir(name))
+	t.add(name, &entry{name: path.Base(name), dir: true})
+}
+
+// Files calls f with the name of every plain file, in order.
+func (t *Tree) Files(f func(name string)) {
+	for _, name := range t.names() {
+		if !t.entries[name].dir {
+			f(name)
+		}
+	}
+}
+
+func (t *Tree) lookup(op, name string) (*entry, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	e := t.entries[name]
+	if e == nil {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	}
+	return e, nil
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
+	e, err := t.lookup("readdir", name)
+	if err != nil {
+		return nil, err
+	}
+	if !e.dir {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fmt.Errorf("is not a folder")}
+	}
+	list := make([]fs.DirEntry, len(e.children))
+	for i, c := range e.children {
+		list[i] = c
+	}
+	return list, nil
+}
+
+// Stat implements fs.StatFS.
+func (t *Tree) Stat(name string) (fs.FileInfo, error) {
+	e, err := t.lookup("stat", name)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (t *Tree) ReadFile(name string) ([]byte, error) {
+	e, err := t.lookup("read", name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := t.content(name, e)
+	return bytes.Clone(data), err
+}
+
+func (t *Tree) content(name string, e *entry) ([]byte, error) {
+	if e.dir {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("is a folder")}
+	}
+	if !e.lazy {
+		return e.data, nil
+	}
+	data, err := readCapped(t.base, name, t.limits.FileBytes)
+	if err == nil && int64(len(data)) > t.limits.FileBytes {
+		err = &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("is larger than %d KiB", t.limits.FileBytes>>10)}
+	}
+	return data, err
+}
+
+// Open implements fs.FS.
+func (t *Tree) Open(name string) (fs.File, error) {
+	e, err := t.lookup("open", name)
+	if err != nil {
+		return nil, err
+	}
+	if e.dir {
+		return &openDir{entry: e, left: e.children}, nil
+	}
+	data, err := t.content(name, e)
+	if err != nil {
+		return nil, err
+	}
+	return &openFile{entry: e, Reader: bytes.NewReader(data)}, nil
+}
+
+type openFile struct {
+	*entry
+	*bytes.Reader
+}
+
+func (f *openFile) Size() int64                { return f.entry.size }
+func (f *openFile) Stat() (fs.FileInfo, error) { return f.entry, nil }
+func (f *openFile) Close() error               { return nil }
+
+type openDir struct {
+	*entry
+	left []*entry
+}
+
+func (d *openDir) Stat() (fs.FileInfo, error) { return d.entry, nil }
+func (d *openDir) Close() error               { return nil }
+func (d *openDir) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: d.name, Err: fmt.Errorf("is a folder")}
+}
+
+// ReadDir implements fs.ReadDirFile.
+func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
+	if n <= 0 || n > len(d.left) {
+		if n > 0 && len(d.left) == 0 {
+			return nil, io.EOF
+		}
+		n = len(d.left)
+	}
+	list := make([]fs.DirEntry, n)
+	for i, c := range d.left[:n] {
+		list[i] = c
+	}
+	d.left = d.left[n:]
+	return list, nil
+}

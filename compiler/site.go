@@ -1,0 +1,46 @@
+package compiler
+
+import (
+	"context"
+	"fmt"
+
+	"camfleet.dev/compiler/internal/diagnose"
+	"camfleet.dev/compiler/object"
+	"camfleet.dev/schema"
+)
+
+// loadSite evaluates a site in a CUE context of its own, which is garbage when
+// it returns: contexts never free what they have seen.
+func (c *compilation) loadSite(_ context.Context, s *site) error {
+	if s.broken {
+		return nil
+	}
+	d, index, problems := decodePackage[schema.Site](c.loader, s.dir, "site", true)
+	s.index, s.opaque = index, d.opaque
+	s.spec = d.value
+	s.cameras, s.edges = d.names([]string{"cameras"}), d.names([]string{"edges"})
+	for _, p := range problems {
+		s.problem(p.Position, p.Path, "%s", p.Message)
+	}
+	if n := len(s.cameras); n > c.options.Limits.CamerasPerSite {
+		s.at("site.cameras", "has %d cameras, more than the %d that one site can have; split it into several sites", n, c.options.Limits.CamerasPerSite)
+	}
+	return nil
+}
+
+// capped are a site's problems, bounded: a mistake in something shared shows
+// once.
+func capped(s *site) []object.Problem { return diagnose.Cap(s.problems) }
+
+// renderSite makes a right site's objects.
+func (c *compilation) renderSite(ctx context.Context, s *site) (err error) {
+	if s.broken || !c.wanted(s) {
+		return nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.problem(object.Position{File: s.dir}, "", "camfleet failed on this site: %v; please report it", diagnose.Redact(fmt.Sprint(r)))
+		}
+	}()
+	return c.render(ctx, s)
+}
