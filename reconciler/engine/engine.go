@@ -1,0 +1,117 @@
+// Package engine makes a cluster equal to a compiled commit. It holds the
+// policy: what is created, configured, replaced, pruned, held or left alone.
+//
+//	object.Result ─┐
+//	               ├─► Plan (pure) ─► ChangeSet ─► Applier ─► Cluster
+//	Cluster.List ──┘
+//
+// The engine knows neither Git nor CUE, and not what a Cluster is made of: one
+// machine (reconciler/host) or a Kubernetes API.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+
+	"camfleet.dev/compiler/object"
+)
+
+// Cluster is where objects become real.
+type Cluster interface {
+	// List returns every object that carries managed-by=camfleet and the
+	// label of this fleet's uid, and no other: not what controllers made from
+	// our objects (a CronJob's Jobs), and not what placement made.
+	List(ctx context.Context, fleet string) ([]Live, error)
+	// Apply takes one step and returns when it is done for good: after a
+	// crash, List shows the object either as it was or as the step made it.
+	//
+	// Created must fail when something of that ID exists that List does not
+	// show: it is somebody else's. Deleted must touch nothing but Live (the
+	// same UID, where the cluster has such a thing), and an object that is
+	// already gone is no error.
+	Apply(ctx context.Context, step Step) error
+}
+
+// Step is one effect on a cluster.
+type Step struct {
+	Action Action         // Created, Configured, Replaced or Deleted
+	Want   *object.Object // nil for Deleted
+	Live   *Live          // nil for Created
+}
+
+// ID is the object that the step is about.
+func (s Step) ID() object.ID {
+	if s.Want != nil {
+		return s.Want.ID
+	}
+	return s.Live.ID
+}
+
+// Live is an object of this fleet as the cluster has it.
+type Live struct {
+	object.ID
+	Site   string // from its labels, as are Camera and Role
+	Camera string
+	Role   string
+	Hash   string // of its annotation camfleet.dev/hash
+	UID    string // "" where the cluster has no such thing
+	// Body holds the fields that camfleet applied, with the values they have
+	// now, as JSON. Fields that others own (defaults, other managers, status)
+	// are left out: they are not ours to compare.
+	Body json.RawMessage
+}
+
+// Action says what happens, or has happened, to an object.
+type Action string
+
+// The actions, in the order in which a summary names them.
+const (
+	Created    Action = "created"
+	Configured Action = "configured" // changed in place
+	Replaced   Action = "replaced"   // changed by a restart: a Pod made anew
+	Deleted    Action = "deleted"
+	Failed     Action = "failed" // tried; it is as it was, and is tried again
+	Held       Action = "held"   // a deletion that waits for approval
+	Unchanged  Action = "unchanged"
+)
+
+// Actions lists all actions in the order of a summary.
+func Actions() []Action {
+	return []Action{Created, Configured, Replaced, Deleted, Failed, Held, Unchanged}
+}
+
+// effect tells whether an action does something to the cluster.
+func (a Action) effect() bool {
+	switch a {
+	case Created, Configured, Replaced, Deleted:
+		return true
+	}
+	return false
+}
+
+// Change is what happens to one object, and why.
+type Change struct {
+	Action Action `json:"action"`
+	// Tried is the action that failed; empty unless Action is Failed.
+	Tried Action `json:"tried,omitempty"`
+	object.ID
+	Site   string `json:"site,omitempty"`
+	Camera string `json:"camera,omitempty"`
+	// Reason says why, in plain words. It names fields, never their values.
+	Reason string `json:"reason,omitempty"`
+	// Source is the place in CUE that the object comes from; nil when the
+	// commit has no such object.
+	Source *object.Position `json:"source,omitempty"`
+
+	step Step
+}
+
+// Step is the effect that the change stands for, and whether it has one.
+func (c Change) Step() (Step, bool) { return c.step, c.Action.effect() }
+
+// ChangeSet is what a commit changes. The log, the terminal, the status API
+// and the tests all render this one value.
+type ChangeSet struct {
+	Commit  string   `json:"commit"`
+	Changes []Change `json:"changes"` // sorted by ID
+}

@@ -1,0 +1,167 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"camfleet.dev/compiler/object"
+)
+
+// Options are what a plan depends on besides what is wanted and what is live.
+type Options struct {
+	// Commit is what the result was compiled from.
+	Commit string
+	// Approved is the commit whose held deletions somebody approved, or "".
+	Approved string
+}
+
+// Plan decides what has to happen so that live becomes what result wants. It
+// is pure: the same arguments give the same changes.
+//
+// A site that is broken keeps everything it has, and so does the whole fleet
+// when the result is broken.
+func Plan(result *object.Result, live []Live, o Options) ChangeSet {
+	p := planner{
+		result: result, options: o, broken: map[string]bool{},
+		want: map[object.ID]*object.Object{}, live: map[object.ID]*Live{},
+	}
+	for _, s := range result.Sites {
+		if s.Broken {
+			p.broken[s.Name] = true
+		}
+	}
+	for i := range live {
+		if _, twice := p.live[live[i].ID]; !twice {
+			p.live[live[i].ID] = &live[i]
+		}
+	}
+	if !result.Broken {
+		p.wanted()
+	}
+	p.prune(live)
+	slices.SortFunc(p.changes, func(a, b Change) int { return a.ID.Compare(b.ID) })
+	return ChangeSet{Commit: o.Commit, Changes: p.changes}
+}
+
+type planner struct {
+	result  *object.Result
+	options Options
+	broken  map[string]bool // sites
+	want    map[object.ID]*object.Object
+	live    map[object.ID]*Live
+	changes []Change
+}
+
+// kept tells whether a site must stay as it is. What belongs to no site stays
+// as soon as any site is broken: that site may be why it was there.
+func (p *planner) kept(site string) bool {
+	return p.result.Broken || p.broken[site] || site == "" && len(p.broken) > 0
+}
+
+// wanted plans every object of the result.
+func (p *planner) wanted() {
+	var twice []*object.Object
+	for i := range p.result.Objects {
+		o := &p.result.Objects[i]
+		switch {
+		case p.broken[o.Site]:
+		case p.want[o.ID] != nil:
+			twice = append(twice, o)
+		default:
+			p.want[o.ID] = o
+		}
+	}
+	for _, o := range p.want {
+		p.changes = append(p.changes, p.one(o))
+	}
+	for _, o := range twice {
+		c := p.change(o, p.live[o.ID])
+		c.Action, c.Tried = Failed, Created
+		c.Reason = "the commit has two objects of this name, the other one is used: rename one of them"
+		p.changes = append(p.changes, c)
+	}
+}
+
+func (p *planner) change(want *object.Object, live *Live) Change {
+	c := Change{step: Step{Want: want, Live: live}}
+	if want != nil {
+		c.ID, c.Site, c.Camera, c.Source = want.ID, want.Site, want.Camera, &want.Source
+	} else {
+		c.ID, c.Site, c.Camera = live.ID, live.Site, live.Camera
+	}
+	return c
+}
+
+// one decides about one wanted object.
+func (p *planner) one(o *object.Object) Change {
+	live := p.live[o.ID]
+	c := p.change(o, live)
+	if live != nil && live.Hash == o.Hash && bytes.Equal(live.Body, o.Body) {
+		return c.as(Unchanged, "")
+	}
+	if why := owned(o.Body, p.result.Fleet.UID); why != "" {
+		c = c.as(Created, why)
+		if live != nil {
+			c.Action = Configured
+		}
+		return c.failed()
+	}
+	if live == nil {
+		return c.as(Created, "it is new")
+	}
+	fields := changedFields(live.Body, o.Body)
+	switch {
+	case o.Kind == "Pod" && o.Hash != live.Hash:
+		return c.as(Replaced, p.restartReason(o, fields))
+	case len(fields) > 0:
+		return c.as(Configured, sentence(fields))
+	}
+	return c.as(Unchanged, "") // the same, spelt differently
+}
+
+// restartReason names what needs a restart: fields of the Pod, or else of the
+// ConfigMap of the same name, which the Pod's hash covers too.
+func (p *planner) restartReason(o *object.Object, fields []string) string {
+	hash := fieldName("metadata.annotations", object.AnnotationHash)
+	fields = slices.DeleteFunc(fields, func(f string) bool { return f == hash })
+	config := object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: o.Namespace, Name: o.Name}
+	if want, live := p.want[config], p.live[config]; want != nil && live != nil {
+		fields = append(fields, changedFields(live.Body, want.Body)...)
+	}
+	if len(fields) == 0 {
+		return "it needs a restart: " + object.AnnotationHash + " changed"
+	}
+	return "it needs a restart: " + sentence(fields)
+}
+
+func (c Change) as(a Action, reason string) Change {
+	c.Action, c.Reason, c.step.Action = a, reason, a
+	return c
+}
+
+// failed turns a change into one that was tried and failed.
+func (c Change) failed() Change {
+	c.Action, c.Tried = Failed, c.Action
+	return c
+}
+
+// owned says why an object that we are about to write would not be ours: an
+// overlay may have taken its labels away, and we would never find it again.
+func owned(body json.RawMessage, fleet string) string {
+	var o struct {
+		Metadata struct {
+			Labels map[string]string `json:"labels"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(body, &o); err != nil {
+		return fmt.Sprintf("it is not an object: %v", err)
+	}
+	for label, want := range map[string]string{object.LabelManagedBy: object.ManagedBy, object.LabelFleet: fleet} {
+		if got := o.Metadata.Labels[label]; got != want {
+			return fmt.Sprintf("its label %s must be %q: let the site's kustomization.yaml keep it", label, want)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+)
+
+// camera names a camera in a fleet.
+type camera struct{ site, name string }
+
+// allowance is how many of a cluster's cameras may go away in one commit
+// without anybody being asked: max(1, min(10, 20 %)).
+func allowance(cameras int) int { return max(1, min(10, cameras/5)) }
+
+// prune plans what is live and no longer wanted.
+func (p *planner) prune(live []Live) {
+	hold := p.holds(live)
+	seen := map[*Live]bool{}
+	for i := range live {
+		l := p.live[live[i].ID]
+		if p.want[l.ID] != nil || seen[l] {
+			continue
+		}
+		seen[l] = true
+		c := p.change(nil, l)
+		switch {
+		case p.kept(l.Site):
+			c = c.as(Unchanged, "the commit has errors here: it stays as it is")
+		case permanent(l):
+			c = c.as(Unchanged, "it is no longer in Git, and stays: recordings are deleted by nobody but you")
+		default:
+			c = c.as(Deleted, "it is no longer in Git")
+			if why := hold.reason(l); why != "" {
+				c = c.as(Held, why+": "+p.howToApprove())
+			}
+		}
+		p.changes = append(p.changes, c)
+	}
+}
+
+func (p *planner) howToApprove() string {
+	return "if that is meant, type: camfleet approve " + p.options.Commit
+}
+
+// permanent tells whether an object is never pruned. A claim holds recordings,
+// and deleting a namespace would delete the claim and what others keep there.
+func permanent(l *Live) bool {
+	return l.Kind == "PersistentVolumeClaim" || l.Kind == "Namespace" || l.Kind == "PersistentVolume"
+}
+
+// holds are the deletions of one commit that wait for approval.
+type holds struct {
+	sites   map[string]int  // sites that go away, and how many cameras each had
+	cameras map[camera]bool // cameras that go away, when they are too many
+	why     string          // for cameras
+}
+
+func (h holds) reason(l *Live) string {
+	if n, gone := h.sites[l.Site]; gone {
+		return fmt.Sprintf("the whole site %s (%s) is no longer in Git", l.Site, count(n, "camera"))
+	}
+	if h.cameras[camera{l.Site, l.Camera}] {
+		return h.why
+	}
+	return ""
+}
+
+// holds compares the cameras that would go away with what one commit may take.
+func (p *planner) holds(live []Live) holds {
+	h := holds{sites: map[string]int{}, cameras: map[camera]bool{}}
+	if p.options.Approved != "" && p.options.Approved == p.options.Commit {
+		return h
+	}
+	all, gone := p.cameras(live)
+	for i := range live {
+		site := live[i].Site
+		if site != "" && !permanent(&live[i]) && !p.kept(site) && !p.inResult(site) {
+			h.sites[site] = 0
+		}
+	}
+	for c := range gone {
+		if n, whole := h.sites[c.site]; whole {
+			h.sites[c.site] = n + 1
+		}
+	}
+	if allowed := allowance(len(all)); len(gone) > allowed {
+		h.cameras = gone
+		h.why = fmt.Sprintf("%d of %s would go away in one commit, more than %d", len(gone), count(len(all), "camera"), allowed)
+	}
+	return h
+}
+
+func (p *planner) inResult(site string) bool {
+	for _, s := range p.result.Sites {
+		if s.Name == site {
+			return true
+		}
+	}
+	return false
+}
+
+// cameras are those of the cluster, and those that go away: no object of
+// theirs is wanted any more, or they have a Pod and shall have none.
+func (p *planner) cameras(live []Live) (all, gone map[camera]bool) {
+	const pod, other = 1, 2
+	has, wants := map[camera]int{}, map[camera]int{}
+	bit := func(kind string) int {
+		if kind == "Pod" {
+			return pod
+		}
+		return other
+	}
+	for i := range live {
+		if l := &live[i]; l.Camera != "" {
+			has[camera{l.Site, l.Camera}] |= bit(l.Kind)
+		}
+	}
+	for _, o := range p.want {
+		if o.Camera != "" {
+			wants[camera{o.Site, o.Camera}] |= bit(o.Kind)
+		}
+	}
+	all, gone = map[camera]bool{}, map[camera]bool{}
+	for c := range has {
+		all[c] = true
+		if !p.kept(c.site) && (wants[c] == 0 || has[c]&pod != 0 && wants[c]&pod == 0) {
+			gone[c] = true
+		}
+	}
+	return all, gone
+}
+
+// Waiting are the changes that are held.
+func (s ChangeSet) Waiting() []Change {
+	return slices.DeleteFunc(slices.Clone(s.Changes), func(c Change) bool { return c.Action != Held })
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
