@@ -38,7 +38,7 @@ golden: ## regenerate golden files; a difference is an error
 	hack/clean-tree.sh "golden files" compiler schema sites cmd
 
 page: ## bundle the page's assets again from hack/page; a difference is an error
-	cd hack/page && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	cd hack/page && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build && npm test --silent
 	hack/clean-tree.sh "the page's bundle" compiler/page/assets
 
 unit: ## all Go tests, with the race detector
