@@ -51,7 +51,8 @@ func phaseOf(c Change) int {
 // them. A step that fails stops nothing else; it is Failed in the result, with
 // the error as its reason. When ctx ends, what has not been done is Failed.
 func (a Applier) Apply(ctx context.Context, plan ChangeSet) ChangeSet {
-	out := ChangeSet{Commit: plan.Commit, Changes: slices.Clone(plan.Changes)}
+	out := plan
+	out.Changes = slices.Clone(plan.Changes)
 	var byPhase [phases][]*Change
 	for i := range out.Changes {
 		if c := &out.Changes[i]; c.Action.effect() {

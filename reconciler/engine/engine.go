@@ -114,4 +114,7 @@ func (c Change) Step() (Step, bool) { return c.step, c.Action.effect() }
 type ChangeSet struct {
 	Commit  string   `json:"commit"`
 	Changes []Change `json:"changes"` // sorted by ID
+	// Base is how many cameras the cluster had, for the limit of pruning. As
+	// long as something is held, it is what Options.Base of the next plan is.
+	Base int `json:"-"`
 }

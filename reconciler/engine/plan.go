@@ -15,6 +15,10 @@ type Options struct {
 	Commit string
 	// Approved is the commit whose held deletions somebody approved, or "".
 	Approved string
+	// Base is the Base of the last change set that held something, if nothing
+	// was resolved since, else 0. Without it, the cameras that a held commit
+	// adds would raise the number that it may take away.
+	Base int
 }
 
 // Plan decides what has to happen so that live becomes what result wants. It
@@ -40,9 +44,9 @@ func Plan(result *object.Result, live []Live, o Options) ChangeSet {
 	if !result.Broken {
 		p.wanted()
 	}
-	p.prune(live)
+	base := p.prune(live)
 	slices.SortFunc(p.changes, func(a, b Change) int { return a.ID.Compare(b.ID) })
-	return ChangeSet{Commit: o.Commit, Changes: p.changes}
+	return ChangeSet{Commit: o.Commit, Changes: p.changes, Base: base}
 }
 
 type planner struct {

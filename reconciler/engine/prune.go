@@ -12,8 +12,9 @@ type camera struct{ site, name string }
 // without anybody being asked: max(1, min(10, 20 %)).
 func allowance(cameras int) int { return max(1, min(10, cameras/5)) }
 
-// prune plans what is live and no longer wanted.
-func (p *planner) prune(live []Live) {
+// prune plans what is live and no longer wanted, and returns the number of
+// cameras that its limit was computed from.
+func (p *planner) prune(live []Live) int {
 	hold := p.holds(live)
 	seen := map[*Live]bool{}
 	for i := range live {
@@ -36,6 +37,7 @@ func (p *planner) prune(live []Live) {
 		}
 		p.changes = append(p.changes, c)
 	}
+	return hold.base
 }
 
 func (p *planner) howToApprove() string {
@@ -53,6 +55,7 @@ type holds struct {
 	sites   map[string]int  // sites that go away, and how many cameras each had
 	cameras map[camera]bool // cameras that go away, when they are too many
 	why     string          // for cameras
+	base    int             // cameras that the limit is computed from
 }
 
 func (h holds) reason(l *Live) string {
@@ -68,10 +71,14 @@ func (h holds) reason(l *Live) string {
 // holds compares the cameras that would go away with what one commit may take.
 func (p *planner) holds(live []Live) holds {
 	h := holds{sites: map[string]int{}, cameras: map[camera]bool{}}
+	all, gone := p.cameras(live)
+	h.base = len(all)
+	if p.options.Base > 0 {
+		h.base = min(h.base, p.options.Base)
+	}
 	if p.options.Approved != "" && p.options.Approved == p.options.Commit {
 		return h
 	}
-	all, gone := p.cameras(live)
 	for i := range live {
 		site := live[i].Site
 		if site != "" && !permanent(&live[i]) && !p.kept(site) && !p.inResult(site) {
@@ -83,9 +90,9 @@ func (p *planner) holds(live []Live) holds {
 			h.sites[c.site] = n + 1
 		}
 	}
-	if allowed := allowance(len(all)); len(gone) > allowed {
+	if allowed := allowance(h.base); len(gone) > allowed {
 		h.cameras = gone
-		h.why = fmt.Sprintf("%d of %s would go away in one commit, more than %d", len(gone), count(len(all), "camera"), allowed)
+		h.why = fmt.Sprintf("%d of %s would go away in one commit, more than %d", len(gone), count(h.base, "camera"), allowed)
 	}
 	return h
 }
