@@ -192,21 +192,22 @@ func (c *camera) open() (*gortsplib.ServerStream, error) {
 	return c.stream.ServerStream, nil
 }
 
-// describe puts a clip's parameter sets into the SDP of those who ask from now on.
+// describe puts a clip's parameter sets into the SDP of those who ask from now
+// on. It is called by the feed, or with the camera locked when there is none.
 func (st *stream) describe(clip *Clip, f Faults) {
 	switch own := st.Desc.Medias[0].Formats[0].(type) {
 	case *format.H264:
-		sps, pps := clip.tracks[0].newFormat().(*format.H264).SafeParams()
+		to := clip.tracks[0].newFormat().(*format.H264)
+		own.SPS, own.PPS = to.SPS, to.PPS
 		if f.StreamOnly {
-			sps, pps = nil, nil
+			own.SPS, own.PPS = nil, nil
 		}
-		own.SafeSetParams(sps, pps)
 	case *format.H265:
-		vps, sps, pps := clip.tracks[0].newFormat().(*format.H265).SafeParams()
+		to := clip.tracks[0].newFormat().(*format.H265)
+		own.VPS, own.SPS, own.PPS = to.VPS, to.SPS, to.PPS
 		if f.StreamOnly {
-			vps, sps, pps = nil, nil, nil
+			own.VPS, own.SPS, own.PPS = nil, nil, nil
 		}
-		own.SafeSetParams(vps, sps, pps)
 	}
 	st.ReloadDesc()
 }

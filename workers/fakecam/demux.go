@@ -49,7 +49,7 @@ func demuxTS(data []byte) ([]elementary, error) {
 			es.codec, es.aac = media.AAC, &codec.Config
 			r.OnDataMPEG4Audio(t, es.addAudio)
 		case *codecs.Opus:
-			es.codec, es.channels = media.Opus, codec.ChannelCount
+			es.codec, es.channels = media.Opus, codec.Desc.ChannelCount()
 			r.OnDataOpus(t, es.addAudio)
 		default:
 			continue
