@@ -1,0 +1,76 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"camfleet.dev/compiler"
+)
+
+// exitFailed is the child's exit code for an error that it could still report.
+const exitFailed = 3
+
+// Child is the child process's whole work: a request and files from stdin, the
+// result to stdout. It limits its own process before it looks at any of them,
+// so it must be called by a process that does nothing else. The code it
+// returns is the process's exit code.
+func Child(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) int {
+	// Libraries below fetch remote bases when asked to; here they cannot.
+	http.DefaultTransport = noNetwork{}
+	if err := child(ctx, stdin, stdout); err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	return 0
+}
+
+func child(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+	req, files, err := receive(stdin)
+	if err != nil {
+		return err
+	}
+	if err := limit(req); err != nil {
+		return err
+	}
+	res, err := compiler.Compile(ctx, files, req.Options)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(res)
+}
+
+// limit bounds this process. RLIMIT_DATA is the memory limit that Go's runtime
+// respects: RLIMIT_AS would have to leave room for address space never used.
+func limit(req request) error {
+	debug.SetGCPercent(400) // faster by a third; the soft limit below holds it back
+	debug.SetMemoryLimit(int64(req.Memory / 4 * 3))
+	for _, l := range []struct {
+		resource int
+		max      uint64
+		name     string
+	}{
+		{unix.RLIMIT_DATA, req.Memory, "memory"},
+		{unix.RLIMIT_CPU, uint64(req.Seconds), "CPU time"},
+		{unix.RLIMIT_FSIZE, 0, "file size"},
+		{unix.RLIMIT_CORE, 0, "core size"},
+	} {
+		if err := syscall.Setrlimit(l.resource, &syscall.Rlimit{Cur: l.max, Max: l.max}); err != nil {
+			return fmt.Errorf("limiting the compiler's %s: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+type noNetwork struct{}
+
+func (noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("the compiler has no network")
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package sandbox
+
+const testMemory = 400 << 20

@@ -1,0 +1,106 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"camfleet.dev/compiler/object"
+)
+
+const (
+	maxResult = 1 << 29 // bytes of JSON; 10,000 cameras are about 80 MB
+	maxStderr = 64 << 10
+)
+
+// run is one child: it returns the result, or a killedError when the child
+// died of the commit, or another error when it could not be run at all.
+func (c *Compiler) run(ctx context.Context, fsys fs.FS, req request, deadline time.Duration) (*object.Result, error) {
+	req.Memory, req.Seconds = c.memory(), int(deadline.Seconds())*4+1
+	timed, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	cmd := exec.CommandContext(timed, c.Command[0], c.Command[1:]...)
+	cmd.Env = []string{} // not nil: nil would hand on ours
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stdout, stderr := &limited{max: maxResult}, &limited{max: maxStderr}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("preparing the compiler: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the compiler: %w", err)
+	}
+	sent := send(stdin, fsys, req)
+	closed := stdin.Close()
+	err = cmd.Wait()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, died(timed, deadline, c.memory(), err, stderr.String())
+	}
+	if err := errors.Join(sent, closed); err != nil {
+		return nil, err
+	}
+	res := &object.Result{}
+	if err := json.Unmarshal(stdout.Bytes(), res); err != nil {
+		return nil, fmt.Errorf("reading the compiler's result: %w", err)
+	}
+	return res, nil
+}
+
+// died says in a user's words why the child ended without a result.
+func died(ctx context.Context, deadline time.Duration, memory uint64, err error, stderr string) error {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return fmt.Errorf("running the compiler: %w", err)
+	}
+	status, _ := exit.Sys().(syscall.WaitStatus)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), status.Signaled() && status.Signal() == syscall.SIGXCPU:
+		return &killedError{fmt.Sprintf("compiling took longer than %s", deadline)}
+	case strings.Contains(stderr, "out of memory"), nearLimit(exit, memory):
+		return &killedError{fmt.Sprintf("compiling needed more than %d MiB of memory", memory>>20)}
+	case status.Signaled():
+		return &killedError{fmt.Sprintf("the compiler was killed (%s)", status.Signal())}
+	case exit.ExitCode() == exitFailed:
+		return fmt.Errorf("compiling: %s", strings.TrimSpace(stderr))
+	}
+	return &killedError{"the compiler crashed: " + firstLine(stderr)}
+}
+
+// nearLimit tells whether the child used most of its memory: Go's runtime does
+// not always find the words for it when the kernel refuses it more, it may as
+// well end with SIGSEGV.
+func nearLimit(exit *exec.ExitError, memory uint64) bool {
+	usage, ok := exit.SysUsage().(*syscall.Rusage)
+	return ok && uint64(usage.Maxrss)<<10 > memory/10*7
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+// limited is a buffer that takes max bytes and then refuses: a child that
+// prints without end is stopped by its broken pipe.
+type limited struct {
+	bytes.Buffer
+	max int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.Len()+len(p) > l.max {
+		return 0, io.ErrShortWrite
+	}
+	return l.Buffer.Write(p)
+}

@@ -1,0 +1,171 @@
+// Package sandbox compiles a commit in a child process. CUE has no way to stop
+// an evaluation (cue#2489) and a few lines of it can ask for more memory than a
+// machine has, so what a commit may cost is bounded from outside: the child has
+// a deadline, a memory limit, an empty environment, and the commit's files on
+// its standard input; it has no credentials and may write no file.
+//
+//	parent: files as tar ─► child: compiler.Compile ─► result as JSON ─► parent
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"camfleet.dev/compiler"
+	"camfleet.dev/compiler/object"
+)
+
+// Compiler runs compilations in child processes. Its fields are set once.
+type Compiler struct {
+	// Command starts the child: a program and its arguments, which must end
+	// in a call of Child.
+	Command []string
+	// Deadline bounds one compilation; 0 means 60 s.
+	Deadline time.Duration
+	// Memory bounds the child's data in bytes; 0 means 1 GiB, which is over
+	// five times what 10,000 cameras need.
+	Memory uint64
+	Log    *slog.Logger
+}
+
+const (
+	defaultDeadline = 60 * time.Second
+	defaultMemory   = 1 << 30
+	// One site is small: a probe that takes longer has found its culprit.
+	probeShare = 4
+)
+
+// killedError is a compilation that ended without a result.
+type killedError struct{ why string }
+
+func (e *killedError) Error() string { return e.why }
+
+// Compile compiles a commit. When the child dies, the sites are tried one by
+// one; those that kill it are broken sites of the result, with a problem that
+// names them, and the rest of the fleet is compiled without them.
+func (c *Compiler) Compile(ctx context.Context, fsys fs.FS, opts compiler.Options) (*object.Result, error) {
+	res, err := c.run(ctx, fsys, request{Options: opts}, c.deadline())
+	var killed *killedError
+	if !errors.As(err, &killed) {
+		return res, err
+	}
+	c.log().Warn("the compilation was stopped; looking for the site that did it", "why", killed.why)
+	sites, err := siteNames(fsys)
+	if err != nil {
+		return nil, err
+	}
+	culprits, err := c.probe(ctx, fsys, opts, sites)
+	if err != nil {
+		return nil, err
+	}
+	return c.without(ctx, fsys, opts, culprits, killed)
+}
+
+// probe finds the sites that kill a child of their own.
+func (c *Compiler) probe(ctx context.Context, fsys fs.FS, opts compiler.Options, sites []string) (map[string]*killedError, error) {
+	found := make([]*killedError, len(sites))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2)
+	for i, site := range sites {
+		group.Go(func() error {
+			others := slices.DeleteFunc(slices.Clone(sites), func(s string) bool { return s == site })
+			_, err := c.run(ctx, fsys, request{Options: opts, Hide: others}, c.deadline()/probeShare)
+			if !errors.As(err, &found[i]) {
+				return err
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	culprits := map[string]*killedError{}
+	for i, k := range found {
+		if k != nil {
+			culprits[sites[i]] = k
+		}
+	}
+	return culprits, nil
+}
+
+// without compiles the fleet with the culprits hidden. When that is no help,
+// the fleet as a whole is broken.
+func (c *Compiler) without(ctx context.Context, fsys fs.FS, opts compiler.Options, culprits map[string]*killedError, first *killedError) (*object.Result, error) {
+	var hide []string
+	for site := range culprits {
+		hide = append(hide, site)
+	}
+	slices.Sort(hide)
+	if len(hide) == 0 {
+		return brokenFleet(first), nil
+	}
+	res, err := c.run(ctx, fsys, request{Options: opts, Hide: hide}, c.deadline())
+	var killed *killedError
+	if errors.As(err, &killed) {
+		return brokenFleet(killed), nil
+	} else if err != nil {
+		return nil, err
+	}
+	for _, site := range hide {
+		res.Sites = append(res.Sites, object.Site{Name: site, Broken: true})
+		res.Problems = append(res.Problems, object.Problem{
+			Site: site, Position: object.Position{File: "sites/" + site},
+			Message: culprits[site].why + "; simplify this site's CUE (look for comprehensions over large ranges), until then it stays as it is",
+		})
+	}
+	slices.SortFunc(res.Sites, func(a, b object.Site) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(res.Problems, object.Problem.Compare)
+	return res, nil
+}
+
+func brokenFleet(k *killedError) *object.Result {
+	return &object.Result{Broken: true, Problems: []object.Problem{{
+		Position: object.Position{File: "fleet.cue"},
+		Message:  k.why + ", and no single site is the cause; nothing is changed: look at the last commit",
+	}}}
+}
+
+func siteNames(fsys fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, "sites")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("listing the sites: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+func (c *Compiler) deadline() time.Duration {
+	if c.Deadline == 0 {
+		return defaultDeadline
+	}
+	return c.Deadline
+}
+
+func (c *Compiler) memory() uint64 {
+	if c.Memory == 0 {
+		return defaultMemory
+	}
+	return c.Memory
+}
+
+func (c *Compiler) log() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
+}
