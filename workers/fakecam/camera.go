@@ -221,11 +221,8 @@ func (c *camera) play(session *gortsplib.ServerSession) {
 		return
 	}
 	c.feeding = true
-	c.server.feeds.Add(1)
-	go func() {
-		defer c.server.feeds.Done()
-		newFeed(c).run(c.server.ctx)
-	}()
+	f := newFeed(c)
+	c.server.feeds.Go(func() { f.run(c.server.ctx) })
 }
 
 func (c *camera) leave(session *gortsplib.ServerSession) {

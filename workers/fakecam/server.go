@@ -106,9 +106,9 @@ func (s *Server) host() (string, error) {
 
 // Close ends every connection and waits until nothing runs any more.
 func (s *Server) Close() {
-	s.cancel()
+	s.cancel()     // feeds end, and what hangs goes on
+	s.rtsp.Close() // nobody plays from here on
 	s.feeds.Wait()
-	s.rtsp.Close()
 }
 
 // Addr is the address the server listens on, host:port.
