@@ -16,8 +16,9 @@ const (
 	// segmentCount is the least that gohlslib allows for LL-HLS.
 	segmentCount = 7
 	// segmentMin is the least duration of a segment; the camera's key frame
-	// interval decides when it is longer.
-	segmentMin = time.Second
+	// interval decides when it is longer. It is less than a second, so that an
+	// interval of about a second makes one segment, not sometimes two.
+	segmentMin = 900 * time.Millisecond
 	// segmentMax bounds the memory of one segment: 8 s of 32 Mbit/s. A camera
 	// with more than that between two key frames cannot be shown live.
 	segmentMax = 32 << 20

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"camfleet.dev/workers/media"
@@ -37,8 +38,9 @@ type output struct {
 	done   chan struct{} // closed when run has returned
 
 	endOnce sync.Once
-	behind  bool // owned by push: units are dropped until a key frame
-	fresh   bool // owned by push: the next unit begins a session
+	behind  bool         // owned by push: units are dropped until a key frame
+	fresh   bool         // owned by push: the next unit begins a session
+	pending atomic.Int64 // units that were pushed and are not written yet
 
 	mu      sync.RWMutex // between writing units and rendering answers
 	muxer   *muxer
@@ -73,10 +75,12 @@ func (out *output) push(u media.Unit) {
 	if out.behind && !key {
 		return
 	}
+	out.pending.Add(1)
 	select {
 	case out.queue <- event{unit: u, fresh: out.fresh}:
 		out.behind, out.fresh = false, false
 	default:
+		out.pending.Add(-1)
 		if !out.behind {
 			out.o.Log.Warn("live view is behind: frames are left out until the next key frame")
 		}
@@ -125,7 +129,9 @@ func (out *output) loop(kept []media.Unit, expired func() bool) error {
 	for {
 		select {
 		case e := <-out.queue:
-			if err := out.write(e); err != nil {
+			err := out.write(e)
+			out.pending.Add(-1)
+			if err != nil {
 				return err
 			}
 		case <-tick.C:
