@@ -2,7 +2,6 @@ package hls2mpeg
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,62 +75,78 @@ func Day(ctx context.Context, o Options, date string) error {
 	return nil
 }
 
-// done says whether the day's manifest is there: it is written last.
+// done says whether the day's manifest is there, which is written last, or the
+// mark of a day file that retention has dropped.
 func (o *Options) done(date string) (bool, error) {
-	_, err := os.Stat(o.Dir.Manifest(date))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	for _, path := range []string{o.Dir.Manifest(date), o.Dir.DayDropped(date)} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
 	}
-	return err == nil, err
+	return false, nil
 }
 
 func (o *Options) day(ctx context.Context, date string, from, to time.Time) error {
 	began := o.now()
-	var plan *plan
+	path := o.Dir.DayFile(date)
 	pick := func(e archive.Entry) bool { return !e.Time().Before(from) && e.Time().Before(to) }
-	files, err := retry(func() ([]File, error) {
-		p := newPlanner(o.Dir, from, o.Log)
-		if err := p.scan(ctx, from, to, pick); err != nil {
-			return nil, err
-		}
-		if plan = &p.plan; len(plan.parts) == 0 {
-			return nil, plan.empty()
-		}
-		if err := p.tail(ctx, to, o.now()); err != nil {
-			return nil, err
-		}
-		path := o.Dir.DayFile(date)
+	m, err := o.join(ctx, path, from, to, pick, func(p *planner) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return nil, err
+			return err
 		}
-		out := output{dir: o.Dir, path: path, progress: o.Progress}
-		return out.make(ctx, plan)
+		return p.tail(ctx, to, began)
 	})
 	if err != nil {
 		return err
 	}
-	if err := o.dropExtra(date, len(files)); err != nil {
+	if err := dropExtra(path, len(m.Files)); err != nil {
 		return err
 	}
-	m := plan.manifest(files)
-	m.Site, m.Camera, m.Config = o.Site, o.Camera, o.Config
-	m.Date, m.TimeZone, m.From, m.To = date, o.Location.String(), from, to
-	if err := writeManifest(o.Dir.Manifest(date), m); err != nil {
+	m.Date = date
+	if err := m.write(o.Dir.Manifest(date)); err != nil {
 		return err
 	}
-	o.Log.Info("made a day file", "date", date, "files", len(files), "bytes", m.Bytes, "seconds", m.Seconds,
+	o.Log.Info("made a day file", "date", date, "files", len(m.Files), "bytes", m.Bytes, "seconds", m.Seconds,
 		"sessions", m.Sessions, "gaps", len(m.Gaps), "skipped", len(m.Skipped), "took", o.now().Sub(began))
-	return nil
+	return archive.UpdateIndex(o.Dir)
 }
 
-// retry makes a plan and its files again when retention was faster.
-func retry(do func() ([]File, error)) (files []File, err error) {
+// join makes the files of what pick wants, and their manifest. Where retention
+// drops a segment before it is copied, it begins again; more, if set, adds to
+// the plan.
+func (o *Options) join(
+	ctx context.Context, path string, from, to time.Time, pick func(archive.Entry) bool, more func(*planner) error,
+) (m Manifest, err error) {
 	for range attempts {
-		if files, err = do(); !errors.Is(err, errChanged) {
+		if m, err = o.attempt(ctx, path, from, to, pick, more); !errors.Is(err, errChanged) {
 			break
 		}
 	}
-	return files, err
+	m.Site, m.Camera, m.Config, m.From, m.To = o.Site, o.Camera, o.Config, from, to
+	if o.Location != nil {
+		m.TimeZone = o.Location.String()
+	}
+	return m, err
+}
+
+func (o *Options) attempt(
+	ctx context.Context, path string, from, to time.Time, pick func(archive.Entry) bool, more func(*planner) error,
+) (Manifest, error) {
+	p, err := makePlan(ctx, o.Dir, from, to, pick, o.Log)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if more != nil {
+		if err := more(p); err != nil {
+			return Manifest{}, err
+		}
+	}
+	out := output{dir: o.Dir, path: path, progress: o.Progress}
+	files, err := out.make(ctx, &p.plan)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return p.plan.manifest(files), nil
 }
 
 // empty says why there is nothing to make a file of.
@@ -146,10 +161,10 @@ func (p *plan) empty() error {
 // tail notes the gap between the last segment and the end of the day. Its cause
 // is known to the segment that ended it, if there is one.
 func (p *planner) tail(ctx context.Context, to, now time.Time) error {
-	since := p.plan.end(p.last)
+	since := p.last.End().UnixMilli()
 	cause := ""
 	for hour := to; hour.Before(now) && hour.Before(to.Add(48*time.Hour)); hour = hour.Add(time.Hour) {
-		found, err := scanArchive(ctx, p.dir, hour, hour.Add(time.Hour))
+		found, err := archive.Scan(ctx, p.dir, hour, hour.Add(time.Hour))
 		if err != nil {
 			return fmt.Errorf("reading the journal of %s: %w", p.dir, err)
 		}
@@ -168,13 +183,10 @@ func (p *planner) tail(ctx context.Context, to, now time.Time) error {
 	return nil
 }
 
-// end is when the recording ends, on the wall clock.
-func (p *plan) end(last archive.Entry) int64 { return last.End().UnixMilli() }
-
 // dropExtra removes parts of an earlier attempt that had more of them.
-func (o *Options) dropExtra(date string, parts int) error {
+func dropExtra(path string, parts int) error {
 	for n := parts; ; n++ {
-		err := os.Remove(partPath(o.Dir.DayFile(date), n))
+		err := os.Remove(partPath(path, n))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -182,49 +194,4 @@ func (o *Options) dropExtra(date string, parts int) error {
 			return err
 		}
 	}
-}
-
-func (p *plan) manifest(files []File) Manifest {
-	m := Manifest{Version: 1, Sessions: p.sessions, Files: files, Gaps: p.gaps, Skipped: p.skipped}
-	for _, f := range files {
-		m.Bytes += f.Bytes
-		m.Seconds += f.Seconds
-		m.Frames += f.Tracks[0].Samples
-	}
-	for _, pt := range p.parts {
-		for _, s := range pt.sources {
-			m.Segments = append(m.Segments, [4]int64{s.start, s.duration, int64(s.frames), s.size})
-		}
-	}
-	return m
-}
-
-func writeManifest(path string, m Manifest) error {
-	b, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	temp := path + partSuffix
-	if err := writeSync(temp, append(b, '\n')); err != nil {
-		return fmt.Errorf("writing the manifest: %w", err)
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func writeSync(path string, b []byte) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if serr := f.Sync(); err == nil {
-		err = serr
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }

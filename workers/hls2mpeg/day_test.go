@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"camfleet.dev/workers/archive"
 )
 
 const date = "2026-11-22"
@@ -21,10 +19,20 @@ func decodes(t testing.TB, path string) {
 	run(t, "ffmpeg", "-nostdin", "-v", "error", "-xerror", "-i", path, "-map", "0", "-f", "null", "-")
 }
 
+// reading are ffmpeg's arguments to read one kind of stream. Edit lists of audio
+// are ignored: ffmpeg's own cut the codec's delay off, for which segments have no
+// place. Those of video count: a wrong one hides frames.
+func reading(path, kind string) []string {
+	if strings.HasPrefix(kind, "a") {
+		return []string{"-v", "error", "-ignore_editlist", "1", "-i", path}
+	}
+	return []string{"-v", "error", "-i", path}
+}
+
 // frames are the checksums of a file's decoded frames, of one kind of stream.
 func frames(t testing.TB, path, kind string) []string {
 	t.Helper()
-	out := run(t, "ffmpeg", "-nostdin", "-v", "error", "-i", path, "-map", "0:"+kind, "-f", "framemd5", "-")
+	out := run(t, "ffmpeg", append(reading(path, kind), "-nostdin", "-map", "0:"+kind, "-f", "framemd5", "-")...)
 	var sums []string
 	for line := range strings.Lines(out) {
 		if !strings.HasPrefix(line, "#") {
@@ -38,7 +46,7 @@ func frames(t testing.TB, path, kind string) []string {
 // packets is the number of packets of a file's stream.
 func packets(t testing.TB, path, kind string) int {
 	t.Helper()
-	out := run(t, "ffprobe", "-v", "error", "-count_packets", "-select_streams", kind, "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0", path)
+	out := run(t, "ffprobe", append(reading(path, kind), "-count_packets", "-select_streams", kind, "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0")...)
 	n, err := strconv.Atoi(strings.Trim(strings.TrimSpace(out), ","))
 	if err != nil {
 		t.Fatalf("ffprobe: %q", out)
@@ -107,5 +115,3 @@ func same(t *testing.T, got, want, kind string) {
 		}
 	}
 }
-
-var _ = archive.Timescale

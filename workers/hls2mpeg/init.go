@@ -29,6 +29,9 @@ type initTrack struct {
 	entry     []byte // the sample entry, a whole box: avc1, hvc1, mp4a, Opus …
 	// width and height are of the visual sample entry, in pixels.
 	width, height uint16
+	// sets are the entry's parameter sets, as they stand in a sample; only of
+	// H.264 and H.265.
+	sets []byte
 
 	// defaults of trex
 	duration, size, flags uint32
@@ -37,11 +40,14 @@ type initTrack struct {
 func (t *initTrack) video() bool   { return t.handler == videoHandler }
 func (t *initTrack) codec() fourCC { return fourCC(t.entry[4:8]) }
 
-// sameFile says whether samples of t and o can be in one track of one file,
-// each with its own sample entry; see DESIGN.md for what players do with it.
+// sameFile says whether samples of t and o can be in one track of one file; see
+// DESIGN.md for what players make of it. Video may change its parameters, for
+// which the samples carry them; a changed audio configuration has no such place.
 func (t *initTrack) sameFile(o *initTrack) bool {
-	return t.handler == o.handler && t.timescale == o.timescale && t.codec() == o.codec() &&
-		t.width == o.width && t.height == o.height
+	if t.handler != o.handler || t.timescale != o.timescale || t.codec() != o.codec() {
+		return false
+	}
+	return bytes.Equal(t.entry, o.entry) || t.sets != nil && o.sets != nil
 }
 
 // readInit reads the initialization segment at path. Video comes first in the
@@ -188,10 +194,13 @@ func (t *initTrack) parseStsd(f *fields) error {
 		return err
 	}
 	t.entry = bytes.Clone(f.b[:h.size])
-	if t.video() || t.handler == (fourCC{}) {
+	if t.video() {
 		v := &fields{b: t.entry[h.header:]}
 		v.take(24)
 		t.width, t.height = v.u16(), v.u16()
+		if t.sets, err = parameterSets(t.entry); err != nil {
+			return err
+		}
 	}
 	return nil
 }

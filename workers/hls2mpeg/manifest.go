@@ -1,6 +1,12 @@
 package hls2mpeg
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
 
 // Causes of gaps that the journal does not know.
 const (
@@ -33,8 +39,8 @@ type Manifest struct {
 	Segments [][4]int64 `json:"segments"`
 }
 
-// File is one MP4. A day is one file, unless the camera's codec or resolution
-// changed: players cannot follow that inside a file.
+// File is one MP4. A day is one file, unless the camera's codec or its audio's
+// configuration changed: players cannot follow that inside a file.
 type File struct {
 	Name    string  `json:"name"`
 	Bytes   int64   `json:"bytes"`
@@ -52,7 +58,7 @@ type Track struct {
 	Samples int    `json:"samples"`
 	Width   int    `json:"width,omitempty"`
 	Height  int    `json:"height,omitempty"`
-	// ParameterSets counts the sample entries.
+	// ParameterSets counts the sample entries: changes of resolution and the like.
 	ParameterSets int `json:"parameterSets"`
 }
 
@@ -80,4 +86,42 @@ type Skipped struct {
 	Start   int64   `json:"start"`
 	Seconds float64 `json:"seconds"`
 	Reason  string  `json:"reason"`
+}
+
+func (p *plan) manifest(files []File) Manifest {
+	m := Manifest{Version: 1, Sessions: p.sessions, Files: files, Gaps: p.gaps, Skipped: p.skipped}
+	for _, f := range files {
+		m.Bytes += f.Bytes
+		m.Seconds += f.Seconds
+		m.Frames += f.Tracks[0].Samples
+	}
+	for _, pt := range p.parts {
+		for _, s := range pt.sources {
+			m.Segments = append(m.Segments, [4]int64{s.start, s.duration, int64(s.frames), s.size})
+		}
+	}
+	return m
+}
+
+// write puts the manifest in place: temporary name, fsync, rename, fsync.
+func (m Manifest) write(path string) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encoding the manifest: %w", err)
+	}
+	f, err := openPart(path + partSuffix)
+	if err != nil {
+		return fmt.Errorf("writing the manifest: %w", err)
+	}
+	defer f.Close()
+	if _, err := f.Write(append(b, '\n')); err != nil {
+		return fmt.Errorf("writing the manifest: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("syncing the manifest: %w", err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }

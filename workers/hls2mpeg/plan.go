@@ -24,6 +24,7 @@ type source struct {
 	duration int64 // in ticks of archive.Timescale, as journalled
 	frames   int32
 	spans    int32
+	sets     []byte // what is written before the spans: parameter sets, or nothing
 }
 
 // part is one file that is made.
@@ -56,6 +57,8 @@ type planner struct {
 	log  *slog.Logger
 	from time.Time
 	plan plan
+	// inBand puts the parameter sets into the first sample of every segment.
+	inBand bool
 
 	inits   map[string][]initTrack
 	seg     segment
@@ -69,6 +72,36 @@ func newPlanner(dir archive.Dir, from time.Time, log *slog.Logger) *planner {
 	return &planner{dir: dir, log: log, from: from, inits: map[string][]initTrack{}}
 }
 
+// makePlan is pass 1. Where a video's parameters change within a file, it is
+// done again: then every segment has to carry its own.
+func makePlan(ctx context.Context, dir archive.Dir, from, to time.Time, pick func(archive.Entry) bool, log *slog.Logger) (*planner, error) {
+	p := newPlanner(dir, from, log)
+	if err := p.scan(ctx, from, to, pick); err != nil {
+		return nil, err
+	}
+	if p.changes() {
+		p = newPlanner(dir, from, slog.New(slog.DiscardHandler)) // it has been said
+		p.inBand = true
+		if err := p.scan(ctx, from, to, pick); err != nil {
+			return nil, err
+		}
+	}
+	if len(p.plan.parts) == 0 {
+		return nil, p.plan.empty()
+	}
+	return p, nil
+}
+
+// changes says whether the parameters of a video change within a file.
+func (p *planner) changes() bool {
+	for _, pt := range p.plan.parts {
+		if len(pt.tracks[0].entries) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // scan adds the segments that pick wants, an hour of the journal at a time: a
 // day's entries at once would be the largest thing in memory.
 func (p *planner) scan(ctx context.Context, from, to time.Time, pick func(archive.Entry) bool) error {
@@ -77,7 +110,7 @@ func (p *planner) scan(ctx context.Context, from, to time.Time, pick func(archiv
 		if end.After(to) {
 			end = to
 		}
-		found, err := scanArchive(ctx, p.dir, hour, end)
+		found, err := archive.Scan(ctx, p.dir, hour, end)
 		if err != nil {
 			return fmt.Errorf("reading the journal of %s: %w", p.dir, err)
 		}
@@ -175,6 +208,11 @@ func (p *planner) place(e archive.Entry, size int64, init []initTrack) {
 	pt.sources = append(pt.sources, source{
 		start: e.Start, size: size, at: shown + p.shift, duration: e.Duration, frames: int32(len(ref.samples)),
 	})
+	if p.inBand && init[0].sets != nil {
+		pt.sources[len(pt.sources)-1].sets = init[0].sets
+		ref.samples[0].size += uint32(len(init[0].sets))
+		ref.bytes += int64(len(init[0].sets))
+	}
 	for i := range p.seg.tracks {
 		p.addTrack(pt, &init[i], init[0].timescale, &p.seg.tracks[i])
 	}

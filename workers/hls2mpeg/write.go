@@ -50,7 +50,7 @@ func (c *copier) write(ctx context.Context, pt *part) (hash string, err error) {
 			return "", err
 		}
 		path := c.dir.Segment(time.UnixMilli(s.start))
-		if err := c.segment(path, s.size, spans[:s.spans]); err != nil {
+		if err := c.segment(path, s, spans[:s.spans]); err != nil {
 			return "", fmt.Errorf("copying %s: %w", path, err)
 		}
 		spans = spans[s.spans:]
@@ -60,7 +60,7 @@ func (c *copier) write(ctx context.Context, pt *part) (hash string, err error) {
 
 // segment copies the spans of a segment file; within the kernel, where the file
 // system can (io.Copy between files is copy_file_range).
-func (c *copier) segment(path string, size int64, spans []span) error {
+func (c *copier) segment(path string, s source, spans []span) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errChanged
@@ -72,8 +72,16 @@ func (c *copier) segment(path string, size int64, spans []span) error {
 	if err != nil {
 		return err
 	}
-	if info.Size() != size {
+	if info.Size() != s.size {
 		return errChanged
+	}
+	if len(s.sets) > 0 {
+		if _, err := c.out.Write(s.sets); err != nil {
+			return err
+		}
+		if err := c.advance(int64(len(s.sets))); err != nil {
+			return err
+		}
 	}
 	copyRange := copySpan
 	if holes(info) {
