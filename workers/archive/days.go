@@ -23,10 +23,9 @@ func (d Dir) DayDropped(date string) string {
 
 // day is a day file.
 type day struct {
-	date    string
-	end     time.Time // of the local day
-	bytes   int64
-	seconds float64
+	date  string
+	end   time.Time // of the local day
+	bytes int64
 }
 
 // listDays lists the day files, oldest first.

@@ -135,12 +135,15 @@ func (st *store) dateInUse(at time.Time) bool {
 	return len(st.hours) == 0
 }
 
-// dropPart drops the n oldest entries of an hour: struck out of the journal,
-// then of the playlist, then deleted, so that neither ever names what is gone.
+// dropPart drops the n oldest entries of an hour: struck out of the playlist,
+// then of the journal, then deleted, so that neither ever names what is gone.
 func (st *store) dropPart(p Policy, h *hour, entries []Entry, n int) error {
 	gone := make([]string, n)
 	for i, e := range entries[:n] {
 		gone[i] = SegmentName(e.Time())
+	}
+	if err := st.shorten(p, h, entries[n:]); err != nil {
+		return err
 	}
 	err := st.strikeOut(h, entries[n:])
 	if isFull(err) && !st.droppable(p, h) {
@@ -153,18 +156,31 @@ func (st *store) dropPart(p Policy, h *hour, entries []Entry, n int) error {
 	if err != nil {
 		return err
 	}
-	path := st.dir.HourPlaylist(h.at)
-	data := hourPlaylist(entries[n:], p.target(), st.over(h)).Marshal()
-	if err := st.replaceChanged("hour.playlist", path, data, false); err != nil {
-		if rerr := st.fs.Remove("drop.playlist", path); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-			return errors.Join(err, rerr)
-		}
-	}
 	h.segments -= n
 	for _, e := range entries[:n] {
 		h.bytes -= e.Bytes
 	}
 	st.removeNames("drop.segment", st.folder(h.at), gone)
+	return nil
+}
+
+// shorten writes an hour's playlist without what is about to go. When that
+// cannot be, there is none until it is made again.
+func (st *store) shorten(p Policy, h *hour, rest []Entry) error {
+	if h.at.Equal(st.current.at) && st.current.playlist != nil {
+		_ = st.current.playlist.Close()
+		st.current.playlist = nil
+	}
+	path := st.dir.HourPlaylist(h.at)
+	data := hourPlaylist(rest, p.target(), !h.at.Equal(st.unended)).Marshal()
+	err := st.replaceChanged("hour.playlist", path, data, false)
+	if err == nil {
+		return nil
+	}
+	if rerr := st.fs.Remove("drop.playlist", path); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+		return errors.Join(err, rerr)
+	}
+	st.log.Warn("cannot write the hour's playlist: the next start does", "hour", hourKey(h.at), "error", err)
 	return nil
 }
 

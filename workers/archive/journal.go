@@ -185,3 +185,8 @@ func isInitName(s string) bool {
 	hash, ok2 := strings.CutSuffix(hash, ".mp4")
 	return ok && ok2 && isWord(hash)
 }
+
+// onlyTorn tells whether a journal's only damage is a tail that is cut off.
+func onlyTorn(damage error) bool {
+	return damage == errTorn //nolint:errorlint // joined with others, it is not alone
+}

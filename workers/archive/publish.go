@@ -64,13 +64,30 @@ func (st *store) publishHour(p Policy, e Entry) error {
 	it := itemOf(e, fromDate(e))
 	it.Discontinuity = e.Discontinuity != c.last.Discontinuity
 	line := it.append(nil, fromDate(c.last)+c.last.Init)
-	if _, err := c.playlist.Write(line); err != nil {
-		_ = c.playlist.Close()
-		c.playlist = nil
-		return err
+	for _, part := range [][]byte{filler(c.listLen, len(line)), line} {
+		if _, err := c.playlist.Write(part); err != nil {
+			err = errors.Join(err, c.playlist.Truncate(c.listLen), c.playlist.Close())
+			c.playlist = nil
+			return err
+		}
+		c.listLen += int64(len(part))
 	}
 	c.last = e
 	return nil
+}
+
+// pageSize is the piece of a file that one write changes at once: a process
+// can be killed between two of them, and not within one.
+const pageSize = 4096
+
+// filler is a comment that fills a page up, when n bytes do not fit into it any
+// more: so what is added to a playlist is there as a whole or not at all.
+func filler(at int64, n int) []byte {
+	left := int(pageSize - at%pageSize)
+	if n <= left || n > pageSize {
+		return nil
+	}
+	return append(bytes.Repeat([]byte{'#'}, left-1), '\n')
 }
 
 // startHourPlaylist writes the playlist of the current hour anew, and opens it
@@ -86,15 +103,15 @@ func (st *store) startHourPlaylist(p Policy, e Entry) error {
 		return err
 	}
 	list := hourPlaylist(entries, p.target(), false)
-	path := st.dir.HourPlaylist(c.at)
-	if err := replace(st.fs, "hour.playlist", path, list.Marshal(), false); err != nil {
+	path, data := st.dir.HourPlaylist(c.at), list.Marshal()
+	if err := replace(st.fs, "hour.playlist", path, data, false); err != nil {
 		return err
 	}
 	f, err := st.fs.OpenFile("hour.playlist", path, os.O_WRONLY|os.O_APPEND)
 	if err != nil {
 		return err
 	}
-	c.playlist, c.target, c.last = f, list.Target, e
+	c.playlist, c.listLen, c.target, c.last = f, int64(len(data)), list.Target, e
 	return nil
 }
 

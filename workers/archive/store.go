@@ -35,9 +35,8 @@ type store struct {
 	floor   int64   // no segment may start at or before it, Unix milliseconds
 	current openHour
 
-	unended time.Time // the hour whose playlist waits to be ended; zero: none
+	unended    time.Time // the hour whose playlist waits to be ended; zero: none
 	liveTarget int
-	liveDirty  bool
 	indexDirty bool
 	trash      []string // folders that are being deleted, a few files at a time
 
@@ -67,6 +66,7 @@ type openHour struct {
 	journal    File
 	journalLen int64
 	playlist   File // nil: must be written anew
+	listLen    int64
 	target     int
 	last       Entry // the last entry in the playlist
 	inits      map[string]bool
