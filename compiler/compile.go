@@ -103,6 +103,7 @@ type site struct {
 	index  *diagnose.Index
 	broken bool
 	opaque bool // nothing is known of it: not even its cameras' names
+	unread bool // parts of it are not known
 	// names of cameras and edges, also of those that are broken
 	cameras, edges map[string]bool
 	problems       []object.Problem

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 
 	"cuelang.org/go/cue"
 
@@ -22,16 +21,14 @@ type decoded[T any] struct {
 	field  cue.Value
 }
 
-// names lists the members of a map in the field, also of broken ones.
-func (d decoded[T]) names(path []string) map[string]bool {
+// member is a field inside the package's field. There must be one: not opaque.
+func (d decoded[T]) member(label string) cue.Value {
+	return d.field.LookupPath(cue.MakePath(cue.Str(label)))
+}
+
+// names lists the members of a map, also the broken ones.
+func names(v cue.Value) map[string]bool {
 	out := map[string]bool{}
-	if d.opaque {
-		return out
-	}
-	v := d.field
-	for _, label := range path {
-		v = v.LookupPath(cue.MakePath(cue.Str(label)))
-	}
 	it, err := v.Fields()
 	for err == nil && it.Next() {
 		out[it.Selector().Unquoted()] = true
@@ -40,16 +37,22 @@ func (d decoded[T]) names(path []string) map[string]bool {
 }
 
 // decodePackage loads the package in dir, which has exactly one top-level
-// field, and decodes that.
-func decodePackage[T any](l *load.Loader, dir, field string, required bool) (decoded[T], *diagnose.Index, []object.Problem) {
-	p := l.Package(dir)
-	index := diagnose.NewIndex(p.Files, dir)
-	out := decoded[T]{opaque: true}
+// field, and decodes that. A panic of the evaluator is a problem of this package.
+func decodePackage[T any](l *load.Loader, dir string, d definition) (out decoded[T], index *diagnose.Index, problems []object.Problem) {
+	index = diagnose.NewIndex(nil, dir)
+	defer func() {
+		if r := recover(); r != nil {
+			out = decoded[T]{opaque: true}
+			problems = []object.Problem{panicked(dir, r)}
+		}
+	}()
+	p := l.Package(dir, d.field, d.name)
+	index = diagnose.NewIndex(p.Files, dir)
+	out = decoded[T]{opaque: true, field: p.Field}
 	if p.Err != nil {
 		return out, index, diagnose.Error(p.Err, index)
 	}
-	problems := diagnose.TopLevel(p.Value, index, field, required)
-	out.field = p.Value.LookupPath(cue.MakePath(cue.Str(field)))
+	problems = diagnose.TopLevel(p.Value, index, d.field, d.name)
 	if !out.field.Exists() {
 		if err := p.Value.Err(); err != nil {
 			problems = diagnose.Error(err, index)
@@ -57,26 +60,45 @@ func decodePackage[T any](l *load.Loader, dir, field string, required bool) (dec
 		return out, index, problems
 	}
 	out.opaque = false
-	bad := diagnose.Value(out.field, out.value, index, field)
-	raw := goodJSON(out.field, len(bad) > 0, 2)
+	bad := diagnose.Value(out.field, out.value, index, d.field)
+	problems = append(problems, bad...)
+	raw := goodJSON(out.field, reflect.TypeFor[T](), len(bad) > 0, 2)
 	if raw == nil {
-		return out, index, append(problems, bad...)
+		return out, index, problems
 	}
-	if err := strict(raw, &out.value); err != nil {
-		bad = append(bad, object.Problem{Position: index.Pos(field), Path: field, Message: diagnose.Redact(err.Error())})
+	if err := unmarshal(raw, &out.value, len(bad) == 0); err != nil && len(bad) == 0 {
+		problems = append(problems, object.Problem{Position: index.Pos(d.field), Path: d.field, Message: diagnose.Redact(err.Error())})
 	}
-	return out, index, append(problems, bad...)
+	return out, index, problems
 }
+
+// panicked is the problem of a folder on which CUE or camfleet itself failed.
+func panicked(dir string, r any) object.Problem {
+	return object.Problem{Position: object.Position{File: dir},
+		Message: fmt.Sprintf("camfleet failed here: %s; undo the last change to this folder, and please report it", diagnose.Redact(fmt.Sprint(r)))}
+}
+
+// definition is a package's one field and the schema's definition of it.
+type definition struct{ field, name string }
+
+var (
+	fleetDefinition    = definition{"fleet", "#Fleet"}
+	clustersDefinition = definition{"clusters", "#Clusters"}
+	serversDefinition  = definition{"servers", "#Servers"}
+	packagesDefinition = definition{"packages", "#Packages"}
+	siteDefinition     = definition{"site", "#Site"}
+)
 
 // goodJSON is v as JSON; what is broken is left out, member by member, down to
 // depth. It is nil where nothing is good.
-func goodJSON(v cue.Value, broken bool, depth int) json.RawMessage {
+func goodJSON(v cue.Value, t reflect.Type, broken bool, depth int) json.RawMessage {
 	if !broken || v.Validate(cue.Concrete(true)) == nil {
-		if raw, err := v.MarshalJSON(); err == nil {
+		raw, err := v.MarshalJSON()
+		if err == nil {
 			return raw
 		}
 	}
-	if depth == 0 || v.IncompleteKind() != cue.StructKind {
+	if depth == 0 || diagnose.IsLeaf(t) {
 		return nil
 	}
 	it, err := v.Fields()
@@ -85,8 +107,13 @@ func goodJSON(v cue.Value, broken bool, depth int) json.RawMessage {
 	}
 	members := map[string]json.RawMessage{}
 	for it.Next() {
-		if raw := goodJSON(it.Value(), true, depth-1); raw != nil {
-			members[it.Selector().Unquoted()] = raw
+		name := it.Selector().Unquoted()
+		member, ok := diagnose.Member(t, name)
+		if !ok {
+			continue
+		}
+		if raw := goodJSON(it.Value(), member, true, depth-1); raw != nil {
+			members[name] = raw
 		}
 	}
 	raw, err := json.Marshal(members)
@@ -96,17 +123,15 @@ func goodJSON(v cue.Value, broken bool, depth int) json.RawMessage {
 	return raw
 }
 
-// strict decodes JSON into a Go type that must have all its fields.
-func strict(raw []byte, to any) error {
+// unmarshal decodes JSON into a Go type; strictly, the type must have every
+// field, which it does not where the schema has refused some.
+func unmarshal(raw []byte, to any, strict bool) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
+	if strict {
+		d.DisallowUnknownFields()
+	}
 	if err := d.Decode(to); err != nil {
-		return fmt.Errorf("does not fit %s: %w", reflect.TypeOf(to).Elem().Name(), err)
+		return fmt.Errorf("does not fit %s: %w", reflect.TypeOf(to).Elem(), err)
 	}
 	return nil
-}
-
-// sorted are a map's keys in order.
-func sorted[V any](m map[string]V) []string {
-	return slices.Clip(diagnose.Known(m))
 }

@@ -15,6 +15,7 @@ import (
 // fleet is what stands outside sites.
 type fleet struct {
 	spec     schema.Fleet
+	index    *diagnose.Index
 	clusters entries[schema.Cluster]
 	servers  entries[schema.Server]
 	packages entries[schema.Package]
@@ -37,14 +38,14 @@ func (e entries[T]) broken(name string) bool {
 }
 
 func (c *compilation) loadFleet() {
-	spec, _, problems := decodePackage[schema.Fleet](c.loader, ".", "fleet", true)
-	c.fleet.spec = spec.value
+	spec, index, problems := decodePackage[schema.Fleet](c.loader, ".", fleetDefinition)
+	c.fleet.spec, c.fleet.index = spec.value, index
 	c.addFleetProblems(problems, true)
 
 	var clusters, servers, packages []object.Problem
-	c.fleet.clusters, clusters = loadEntries[schema.Cluster](c, "clusters", true)
-	c.fleet.servers, servers = loadEntries[schema.Server](c, "servers", false)
-	c.fleet.packages, packages = loadEntries[schema.Package](c, "packages", false)
+	c.fleet.clusters, clusters = loadEntries[schema.Cluster](c, clustersDefinition)
+	c.fleet.servers, servers = loadEntries[schema.Server](c, serversDefinition)
+	c.fleet.packages, packages = loadEntries[schema.Package](c, packagesDefinition)
 	c.addFleetProblems(clusters, c.fleet.clusters.unknown)
 	c.addFleetProblems(servers, false)
 	c.addFleetProblems(packages, false)
@@ -55,12 +56,17 @@ func (c *compilation) addFleetProblems(problems []object.Problem, breaks bool) {
 	c.broken = c.broken || breaks && len(problems) > 0
 }
 
-func loadEntries[T any](c *compilation, name string, required bool) (entries[T], []object.Problem) {
-	if !required && !c.hasCUE(name) {
-		return entries[T]{good: map[string]T{}, names: map[string]bool{}, index: diagnose.NewIndex(nil, name)}, nil
+// loadEntries loads a package whose field is a map. A folder that is not there
+// is an empty one.
+func loadEntries[T any](c *compilation, d definition) (entries[T], []object.Problem) {
+	if !c.hasCUE(d.field) {
+		return entries[T]{good: map[string]T{}, names: map[string]bool{}, index: diagnose.NewIndex(nil, d.field)}, nil
 	}
-	d, index, problems := decodePackage[map[string]T](c.loader, name, name, required)
-	e := entries[T]{good: d.value, names: d.names(nil), index: index, unknown: d.opaque}
+	got, index, problems := decodePackage[map[string]T](c.loader, d.field, d)
+	e := entries[T]{good: got.value, index: index, unknown: got.opaque}
+	if !got.opaque {
+		e.names = names(got.field)
+	}
 	if e.good == nil {
 		e.good = map[string]T{}
 	}
@@ -101,6 +107,7 @@ func (c *compilation) listSites() {
 		}
 		dir := path.Join("sites", d.Name())
 		s := &site{name: d.Name(), dir: dir, index: diagnose.NewIndex(nil, dir), opaque: true}
+		c.checkSiteName(s)
 		if !c.hasCUE(dir) {
 			s.problem(object.Position{File: dir}, "", "has no CUE file; add one with `package site`, or remove the folder")
 		}

@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"context"
-	"fmt"
 
 	"camfleet.dev/compiler/internal/diagnose"
 	"camfleet.dev/compiler/object"
@@ -15,10 +14,14 @@ func (c *compilation) loadSite(_ context.Context, s *site) error {
 	if s.broken {
 		return nil
 	}
-	d, index, problems := decodePackage[schema.Site](c.loader, s.dir, "site", true)
-	s.index, s.opaque = index, d.opaque
+	d, index, problems := decodePackage[schema.Site](c.loader, s.dir, siteDefinition)
+	s.index, s.opaque, s.unread = index, d.opaque, len(problems) > 0
 	s.spec = d.value
-	s.cameras, s.edges = d.names([]string{"cameras"}), d.names([]string{"edges"})
+	if !s.opaque {
+		s.cameras, s.edges = names(d.member("cameras")), names(d.member("edges"))
+		index.Learn(d.member("cameras"), []string{"url", "edge", "credentials", "description"}, "site", "cameras")
+		index.Learn(d.member("edges"), []string{"arch", "address", "node", "description"}, "site", "edges")
+	}
 	for _, p := range problems {
 		s.problem(p.Position, p.Path, "%s", p.Message)
 	}
@@ -39,7 +42,8 @@ func (c *compilation) renderSite(ctx context.Context, s *site) (err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			s.problem(object.Position{File: s.dir}, "", "camfleet failed on this site: %v; please report it", diagnose.Redact(fmt.Sprint(r)))
+			s.take([]object.Problem{panicked(s.dir, r)})
+			err = nil
 		}
 	}()
 	return c.render(ctx, s)

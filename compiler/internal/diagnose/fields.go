@@ -35,9 +35,10 @@ func fieldNames(list []field) []string {
 	return names
 }
 
-// isLeaf reports whether t is written as one value: a number, a string, a
+// IsLeaf reports whether t is written as one value: a number, a string, a
 // Duration …
-func isLeaf(t reflect.Type) bool {
+func IsLeaf(t reflect.Type) bool {
+	t = deref(t)
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) ||
 		reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		return true
@@ -54,4 +55,24 @@ func deref(t reflect.Type) reflect.Type {
 		t = t.Elem()
 	}
 	return t
+}
+
+// Member is the type of a struct's field or of a map's values; ok is false if t
+// has no such member.
+func Member(t reflect.Type, name string) (member reflect.Type, ok bool) {
+	t = deref(t)
+	switch {
+	case IsLeaf(t):
+		return nil, false
+	case t.Kind() == reflect.Map:
+		return t.Elem(), true
+	case t.Kind() != reflect.Struct:
+		return nil, false
+	}
+	for _, f := range fieldsOf(t) {
+		if f.name == name {
+			return f.typ, true
+		}
+	}
+	return nil, false
 }

@@ -34,6 +34,11 @@ var hints = sync.OnceValue(func() map[string]string {
 	return h.out
 })
 
+// definitions are the names that users write after "schema.".
+func definitions() []string {
+	return []string{"#Fleet", "#Clusters", "#Servers", "#Packages", "#Site", "#Camera", "#Edge", "#Cluster", "#Server", "#Package", "#Policy", "#Storage", "#Page", "#Recording", "#Retention", "#Live", "#Location"}
+}
+
 type hintReader struct {
 	defs map[string]ast.Expr
 	out  map[string]string

@@ -1,8 +1,11 @@
 package diagnose
 
 import (
+	gopath "path"
 	"strconv"
+	"strings"
 
+	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
 
@@ -15,19 +18,26 @@ import (
 // would otherwise keep in memory for the whole compile.
 type Index struct {
 	fields map[string]place
-	dir    string
+	extra  map[string]object.Position
+	dir    string // the package's folder
+	// fallback is what a position is when nothing better is known: the
+	// package's first file, or its folder.
+	fallback string
 }
 
 type place struct {
 	label, value object.Position
 	text         string // a literal as written, to say what was wrong with it
+	constrained  bool   // the value is A & B
 }
 
-// NewIndex indexes a package's files. dir is what positions fall back to when
-// there is nothing better.
+// NewIndex indexes a package's files, which are in the folder dir.
 func NewIndex(files []*ast.File, dir string) *Index {
-	ix := &Index{fields: map[string]place{}, dir: dir}
+	ix := &Index{fields: map[string]place{}, extra: map[string]object.Position{}, dir: dir, fallback: dir}
 	for _, f := range files {
+		if ix.fallback == dir && gopath.Dir(f.Filename) == gopath.Clean(dir) {
+			ix.fallback = f.Filename
+		}
 		ix.decls(nil, f.Decls)
 	}
 	return ix
@@ -66,11 +76,12 @@ func fieldName(f *ast.Field) (string, bool) {
 
 func (ix *Index) field(at path, f *ast.Field) {
 	key := at.String()
-	if _, seen := ix.fields[key]; !seen && len(at) < 32 {
-		p := place{label: position(f.Label.Pos())}
+	_, constrained := f.Value.(*ast.BinaryExpr) // `site: schema.#Site & {…}` is the site rather than `site: cameras: …`
+	if p, seen := ix.fields[key]; (!seen || constrained && !p.constrained) && len(at) < 32 {
+		p := place{label: ix.position(f.Label.Pos()), constrained: constrained}
 		p.value = p.label
 		if f.Value != nil && !isStruct(f.Value) {
-			p.value, p.text = position(f.Value.Pos()), literalText(f.Value)
+			p.value, p.text = ix.position(f.Value.Pos()), literalText(f.Value)
 		}
 		ix.fields[key] = p
 	}
@@ -87,8 +98,8 @@ func (ix *Index) expr(at path, e ast.Expr) {
 		for i, elem := range e.Elts {
 			key := at.add(strconv.Itoa(i))
 			if _, seen := ix.fields[key.String()]; !seen {
-				p := position(elem.Pos())
-				ix.fields[key.String()] = place{p, p, literalText(elem)}
+				p := ix.position(elem.Pos())
+				ix.fields[key.String()] = place{label: p, value: p, text: literalText(elem)}
 			}
 			ix.expr(key, elem)
 		}
@@ -130,17 +141,41 @@ func isStruct(e ast.Expr) bool {
 	return false
 }
 
-func position(p token.Pos) object.Position {
+// position is p as a place in the user's files, or the zero Position.
+func (ix *Index) position(p token.Pos) object.Position {
 	if !p.IsValid() || load.SchemaFile(p.Filename()) {
 		return object.Position{}
 	}
-	return object.Position{File: p.Filename(), Line: p.Line(), Column: p.Column()}
+	file := p.Filename()
+	if !strings.HasSuffix(file, ".cue") {
+		file = gopath.Join(ix.dir, file) // embedded: named from the package's folder
+	}
+	return object.Position{File: file, Line: p.Line(), Column: p.Column()}
 }
 
-// add remembers a place that the syntax does not show.
-func (ix *Index) add(at path, p object.Position) {
-	if _, seen := ix.fields[at.String()]; !seen && p.File != "" {
-		ix.fields[at.String()] = place{label: p, value: p}
+// Add remembers a place that the syntax does not show.
+func (ix *Index) Add(p object.Position, labels ...string) {
+	if key := path(labels).String(); p.File != "" {
+		ix.extra[key] = p
+	}
+}
+
+// Learn remembers the places of a map's entries that the syntax does not show,
+// because a comprehension makes them: an entry is where one of its own fields is.
+func (ix *Index) Learn(entries cue.Value, own []string, labels ...string) {
+	it, err := entries.Fields()
+	for err == nil && it.Next() {
+		at := path(labels).add(it.Selector().Unquoted())
+		if _, ok := ix.exact(at); ok {
+			continue
+		}
+		for _, name := range own {
+			p := ix.position(it.Value().LookupPath(cue.MakePath(cue.Str(name))).Pos())
+			if p.File != "" {
+				ix.Add(p, at...)
+				break
+			}
+		}
 	}
 }
 
@@ -151,11 +186,14 @@ func (ix *Index) Pos(cuePath string) object.Position {
 
 func (ix *Index) nearest(at path) object.Position {
 	for ; len(at) > 0; at = at[:len(at)-1] {
-		if p, ok := ix.fields[at.String()]; ok && p.value.File != "" {
+		if p, ok := ix.exact(at); ok {
 			return p.value
 		}
+		if p, ok := ix.extra[at.String()]; ok {
+			return p
+		}
 	}
-	return object.Position{File: ix.dir}
+	return object.Position{File: ix.fallback}
 }
 
 // exact is where the path itself stands; ok is false if the syntax does not show it.

@@ -14,34 +14,53 @@ import (
 )
 
 func (w *walker) unknown(at path, known []field) {
-	place, _ := w.ix.exact(at)
+	place, ok := w.ix.exact(at)
 	pos := place.label
-	if pos.File == "" {
+	if !ok {
 		pos = w.ix.nearest(at)
 	}
-	w.decide(at, pos, fmt.Sprintf("unknown field %q%s", at.last(), DidYouMean(at.last(), fieldNames(known), "fields")))
+	name := at.last()
+	if slices.Contains([]string{"user", "username", "password", "pass"}, name) && slices.Contains(fieldNames(known), "credentials") {
+		w.decide(at, pos, fmt.Sprintf("unknown field %q; passwords are never in Git: name a Secret with username and password in credentials: secret", name))
+		return
+	}
+	w.decide(at, pos, fmt.Sprintf("unknown field %q%s", name, DidYouMean(name, fieldNames(known), "fields")))
 }
 
 func (w *walker) missing(at path, t reflect.Type) {
 	message := fmt.Sprintf("%q is missing", at.last())
 	if words := hints()[t.Name()+"."+at.last()]; words != "" {
 		message += "; it " + words
+	} else if f, ok := Member(t, at.last()); ok && deref(f).Kind() == reflect.Struct {
+		message += "; it is a struct {…} with " + strings.Join(fieldNames(fieldsOf(deref(f))), ", ")
 	}
 	w.decide(at, w.ix.nearest(at[:len(at)-1]), message)
 }
 
 func (w *walker) notStruct(v cue.Value, t reflect.Type, at path) {
-	err := v.Validate(cue.Concrete(true))
+	what := "of names"
+	if t.Kind() == reflect.Struct {
+		what = "with " + strings.Join(fieldNames(fieldsOf(t)), ", ")
+	}
+	w.wrongKind(v, at, "{", "must be a struct {…} "+what)
+}
+
+func (w *walker) notList(v cue.Value, at path) {
+	w.wrongKind(v, at, "[", "must be a list […]")
+}
+
+// wrongKind is about a plain value where a struct or a list belongs. If it is
+// not plain, it is CUE's to explain.
+func (w *walker) wrongKind(v cue.Value, at path, opening, message string) {
 	place, ok := w.ix.exact(at)
-	if !ok || place.text == "" || strings.HasPrefix(place.text, "{") {
-		w.take(err, at)
+	if !ok || place.text == "" || strings.HasPrefix(place.text, opening) {
+		w.take(v.Validate(cue.Concrete(true)), at)
 		return
 	}
-	what := "names and what they stand for"
-	if t.Kind() == reflect.Struct {
-		what = strings.Join(fieldNames(fieldsOf(t)), ", ")
+	if !sensitive(at) {
+		message += ", not " + shorten(place.text)
 	}
-	w.decide(at, place.value, fmt.Sprintf("must be a struct {…} with %s, not %s", what, shown(place.text)))
+	w.decide(at, place.value, message)
 }
 
 func (w *walker) decide(at path, pos object.Position, message string) {
@@ -52,7 +71,11 @@ func (w *walker) decide(at path, pos object.Position, message string) {
 func (w *walker) problems() []object.Problem {
 	var list []object.Problem
 	for _, g := range w.order {
+		if w.root != "" && w.rootFailed() && len(g.path) > 1 {
+			continue
+		}
 		if p := g.problem; p != nil {
+			p.Path, p.Message = Redact(p.Path), Redact(p.Message)
 			list = append(list, *p)
 			continue
 		}
@@ -62,12 +85,25 @@ func (w *walker) problems() []object.Problem {
 		for _, r := range g.choose() {
 			list = append(list, object.Problem{
 				Position: w.place(g.path, r),
-				Path:     g.path.String(),
-				Message:  w.words(g.path, r),
+				Path:     Redact(g.path.String()),
+				Message:  Redact(w.words(g.path, r)),
 			})
 		}
 	}
 	return list
+}
+
+// rootFailed reports that the package's field itself could not be evaluated:
+// everything else follows from that.
+func (w *walker) rootFailed() bool {
+	g := w.groups[w.root]
+	return g != nil && slices.ContainsFunc(g.raw, func(r rawError) bool { return r.evaluation() })
+}
+
+// evaluation reports that this is a mistake in an expression, and not a value
+// that does not fit.
+func (r rawError) evaluation() bool {
+	return !mismatch.MatchString(r.message) && !ownWords.MatchString(r.message) && !disjunctionNoise.MatchString(r.message)
 }
 
 // covered reports that a parent of g has been explained: what CUE says about
@@ -83,34 +119,28 @@ func (w *walker) covered(g *group) bool {
 
 var (
 	disjunctionNoise = regexp.MustCompile(`^\d+ errors in empty disjunction`)
-	conflict         = regexp.MustCompile(`^conflicting values `)
+	mismatch         = regexp.MustCompile(`^(conflicting values|invalid value|incomplete value|field not allowed|non-concrete value|cannot use value)|field is required but not present|^explicit error`)
 	ownWords         = regexp.MustCompile(`^must be `)
 )
 
-// choose picks what to say of everything that CUE says about one path. The
-// schema's own words are best, unless the user gave two values, which is
-// another mistake; then one of the others.
+// choose picks what to say of everything that CUE says about one path: first a
+// mistake of evaluation (a wrong operand, a missing reference); then two values
+// given at once; then the schema's own words.
 func (g *group) choose() []rawError {
 	raw := slices.DeleteFunc(slices.Clone(g.raw), func(r rawError) bool { return disjunctionNoise.MatchString(r.message) })
 	if len(g.path) == 0 {
 		return raw
 	}
-	pick := func(f func(rawError) bool) []rawError {
-		if i := slices.IndexFunc(raw, f); i >= 0 {
+	for _, better := range []func(rawError) bool{
+		rawError.evaluation,
+		func(r rawError) bool { return r.literals() != nil && !g.hasValue() },
+		func(r rawError) bool { return ownWords.MatchString(r.message) },
+	} {
+		if i := slices.IndexFunc(raw, better); i >= 0 {
 			return raw[i : i+1]
 		}
-		return nil
 	}
-	if r := pick(func(r rawError) bool { return conflict.MatchString(r.message) && len(r.literals()) == 2 }); r != nil && !g.hasValue() {
-		return r
-	}
-	if r := pick(func(r rawError) bool { return ownWords.MatchString(r.message) }); r != nil {
-		return r
-	}
-	if len(raw) > 1 {
-		raw = raw[:1]
-	}
-	return raw
+	return raw[:min(len(raw), 1)]
 }
 
 // hasValue reports that the schema's words are about a value of the user's: if
@@ -145,14 +175,44 @@ var quoted = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
 
 func (w *walker) words(at path, r rawError) string {
 	place, _ := w.ix.exact(at)
+	text := place.text
+	if sensitive(at) {
+		text = ""
+	}
 	switch {
 	case ownWords.MatchString(r.message):
-		return explain(r.message, place.text)
+		return explain(r.message, text)
 	case r.literals() != nil && len(r.places) >= 2:
 		last := r.places[len(r.places)-1]
 		return fmt.Sprintf("has two different values (the other is at %s); keep one", other(r.places, place.value, last))
+	case strings.HasPrefix(r.message, "incomplete value"):
+		return "has no value, only a constraint or a type; give it one"
+	case sensitive(at):
+		return shorten(quoted.ReplaceAllString(r.message, `"…"`))
 	}
-	return Redact(shorten(r.message))
+	return undefined(shorten(loaderPrefix.ReplaceAllString(r.message, "")))
+}
+
+var (
+	loaderPrefix    = regexp.MustCompile(`^(import failed: )?([^ :]+:\d+:\d+: )?`)
+	undefinedSchema = regexp.MustCompile(`^undefined field: (#\w+)$`)
+)
+
+// undefined adds what was probably meant to a definition that the schema does
+// not have.
+func undefined(message string) string {
+	if m := undefinedSchema.FindStringSubmatch(message); m != nil {
+		return message + DidYouMean(m[1], definitions(), "schema's definitions")
+	}
+	return message
+}
+
+// sensitive reports whether a value at this path may hold a password, because
+// somebody wrote it where a Secret's name belongs.
+func sensitive(at path) bool {
+	return slices.ContainsFunc(at, func(label string) bool {
+		return slices.Contains([]string{"url", "credentials", "auth", "secret", "pullSecret", "tlsSecret", "password"}, label)
+	})
 }
 
 func other(places []object.Position, own, last object.Position) object.Position {
@@ -163,9 +223,9 @@ func other(places []object.Position, own, last object.Position) object.Position 
 }
 
 // explain adds the value that was given to the schema's words, and for an enum
-// what was probably meant. A URL is never repeated: it may hold a password.
+// what was probably meant.
 func explain(words, text string) string {
-	if text == "" || strings.Contains(text, "//") || strings.Contains(text, "@") || len(text) > 60 {
+	if text == "" || len(text) > 60 {
 		return words
 	}
 	message := words + ", not " + text
@@ -181,10 +241,6 @@ func explain(words, text string) string {
 		message += fmt.Sprintf("; did you mean %q?", best)
 	}
 	return message
-}
-
-func shown(text string) string {
-	return Redact(shorten(text))
 }
 
 const longest = 300

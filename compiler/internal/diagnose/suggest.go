@@ -19,7 +19,7 @@ func DidYouMean(name string, known []string, kind string) string {
 	if len(known) == 0 {
 		return "; there are no " + kind
 	}
-	const most = 12
+	const most = 16
 	quoted := make([]string, 0, most)
 	for _, k := range known[:min(len(known), most)] {
 		quoted = append(quoted, fmt.Sprintf("%q", k))

@@ -10,7 +10,7 @@ import (
 
 // TopLevel checks that a package has exactly the one field that camfleet reads:
 // a package is open, so that CUE accepts any other silently.
-func TopLevel(v cue.Value, ix *Index, field string, required bool) []object.Problem {
+func TopLevel(v cue.Value, ix *Index, field, definition string) []object.Problem {
 	var list []object.Problem
 	it, err := v.Fields()
 	if err != nil {
@@ -28,25 +28,21 @@ func TopLevel(v cue.Value, ix *Index, field string, required bool) []object.Prob
 			Message: fmt.Sprintf("is outside %q, which is all that camfleet reads of this package; move it into %q, or make it hidden (_%s) or a definition (#%s)", field, field, name, name),
 		})
 	}
-	if !found && required && v.Err() == nil {
+	if !found && v.Err() == nil {
 		list = append(list, object.Problem{
-			Position: object.Position{File: ix.dir}, Path: field,
-			Message: fmt.Sprintf("is missing; write `%s: schema.%s & {…}`", field, definitions[field]),
+			Position: object.Position{File: ix.fallback}, Path: field,
+			Message: fmt.Sprintf("is missing; write `%s: schema.%s & {…}`", field, definition),
 		})
 	}
 	return list
-}
-
-var definitions = map[string]string{
-	"fleet": "#Fleet", "clusters": "#Clusters", "servers": "#Servers", "packages": "#Packages", "site": "#Site",
 }
 
 func (ix *Index) labelOf(at path, v cue.Value) object.Position {
 	if p, ok := ix.exact(at); ok {
 		return p.label
 	}
-	if p := UserPosition(v); p.File != "" {
+	if p := ix.userPosition(v); p.File != "" {
 		return p
 	}
-	return object.Position{File: ix.dir}
+	return object.Position{File: ix.fallback}
 }

@@ -12,11 +12,11 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/errors"
 
-	"camfleet.dev/compiler/internal/load"
 	"camfleet.dev/compiler/object"
 )
 
@@ -27,7 +27,7 @@ func Value(v cue.Value, example any, ix *Index, labels ...string) []object.Probl
 	if v.Validate(cue.Concrete(true)) == nil {
 		return nil
 	}
-	w := &walker{ix: ix, groups: map[string]*group{}}
+	w := &walker{ix: ix, root: labels[0], groups: map[string]*group{}}
 	w.walk(v, reflect.TypeOf(example), labels)
 	w.take(v.Validate(cue.Concrete(true)), nil)
 	return w.problems()
@@ -55,6 +55,7 @@ type rawError struct {
 
 type walker struct {
 	ix     *Index
+	root   string // the package's field
 	groups map[string]*group
 	order  []*group
 }
@@ -73,16 +74,12 @@ func (w *walker) group(at path) *group {
 // take sorts CUE's errors into groups. An error without a path is at fallback.
 func (w *walker) take(err error, fallback path) {
 	for _, e := range errors.Errors(err) {
-		format, args := e.Msg()
-		r := rawError{message: fmt.Sprintf(format, args...)}
+		at := w.pathOf(e, fallback)
+		r := rawError{message: message(e, len(at) == 0)}
 		for _, p := range errors.Positions(e) {
-			if p := position(p); p.File != "" {
+			if p := w.ix.position(p); p.File != "" {
 				r.places = append(r.places, p)
 			}
-		}
-		at := unquoteAll(e.Path())
-		if len(at) == 0 {
-			at = fallback
 		}
 		g := w.group(at)
 		if len(at) == 0 { // nothing to group by: each stands for itself
@@ -95,10 +92,36 @@ func (w *walker) take(err error, fallback path) {
 	}
 }
 
+// pathOf is an error's path in the package. Where the compiler itself has
+// unified the field with its definition, CUE's path begins with that.
+func (w *walker) pathOf(e errors.Error, fallback path) path {
+	at := unquoteAll(e.Path())
+	switch {
+	case len(at) == 0 || strings.ContainsAny(at[0], "/@"): // an import path is not a place in the value
+		return fallback
+	case w.root != "" && strings.HasPrefix(at[0], "#"):
+		at[0] = w.root
+	}
+	return at
+}
+
+// message is an error's own words; whole adds those of its cause, which is where
+// the loader says what it missed.
+func message(e errors.Error, whole bool) string {
+	if whole {
+		return e.Error()
+	}
+	format, args := e.Msg()
+	if format == "" {
+		return e.Error()
+	}
+	return fmt.Sprintf(format, args...)
+}
+
 func (w *walker) walk(v cue.Value, t reflect.Type, at path) {
 	t = deref(t)
 	switch {
-	case isLeaf(t):
+	case IsLeaf(t):
 		w.take(v.Validate(cue.Concrete(true)), at)
 	case t.Kind() == reflect.Slice:
 		w.list(v, t, at)
@@ -107,29 +130,27 @@ func (w *walker) walk(v cue.Value, t reflect.Type, at path) {
 	}
 }
 
+// list walks the elements there are. Something else in a list's place has none,
+// and CUE's own words are about the whole.
 func (w *walker) list(v cue.Value, t reflect.Type, at path) {
-	if v.IncompleteKind() != cue.ListKind {
-		w.take(v.Validate(cue.Concrete(true)), at)
-		return
-	}
 	for i := 0; ; i++ {
 		e := v.LookupPath(cue.MakePath(cue.Index(i)))
-		if !e.Exists() && e.Err() == nil || notFound(e) {
+		if !e.Exists() {
+			if i == 0 {
+				w.notList(v, at)
+			}
 			return
 		}
 		w.walk(e, t.Elem(), at.add(strconv.Itoa(i)))
 	}
 }
 
-// notFound reports that a lookup found nothing, as opposed to something bad.
-func notFound(v cue.Value) bool {
-	return !v.Exists() && v.IncompleteKind() == cue.BottomKind && len(v.Path().Selectors()) == 0
-}
-
 // fields walks a struct, or a map if t is one.
 func (w *walker) fields(v cue.Value, t reflect.Type, at path) {
-	it, err := v.Fields(cue.Optional(false), cue.Hidden(false), cue.Definitions(false))
-	if err != nil || v.IncompleteKind() != cue.StructKind {
+	// A struct with errors inside has fields all the same; only what is no
+	// struct at all has none.
+	it, err := v.Fields(cue.Optional(true)) // without it, required fields look as if they were there
+	if err != nil {
 		w.notStruct(v, t, at)
 		return
 	}
@@ -139,6 +160,9 @@ func (w *walker) fields(v cue.Value, t reflect.Type, at path) {
 	}
 	present := map[string]bool{}
 	for it.Next() {
+		if it.Selector().ConstraintType() != 0 {
+			continue // the schema's; it is not there
+		}
 		name := it.Selector().Unquoted()
 		present[name] = true
 		w.remember(it.Value(), at.add(name))
@@ -163,22 +187,22 @@ func (w *walker) fields(v cue.Value, t reflect.Type, at path) {
 // one: fields made by a comprehension.
 func (w *walker) remember(v cue.Value, at path) {
 	if _, ok := w.ix.exact(at); !ok {
-		w.ix.add(at, UserPosition(v))
+		w.ix.Add(w.ix.userPosition(v), at...)
 	}
 }
 
-// UserPosition is where v comes from in the user's files, if CUE knows.
-func UserPosition(v cue.Value) object.Position {
-	if p := v.Pos(); p.IsValid() && !load.SchemaFile(p.Filename()) {
-		return position(p)
+// userPosition is where v comes from in the user's files, if CUE knows.
+func (ix *Index) userPosition(v cue.Value) object.Position {
+	if p := ix.position(v.Pos()); p.File != "" {
+		return p
 	}
 	op, parts := v.Expr()
 	if op != cue.AndOp {
 		return object.Position{}
 	}
 	for _, part := range parts {
-		if p := part.Pos(); p.IsValid() && !load.SchemaFile(p.Filename()) {
-			return position(p)
+		if p := ix.position(part.Pos()); p.File != "" {
+			return p
 		}
 	}
 	return object.Position{}

@@ -12,6 +12,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/load"
@@ -30,13 +31,15 @@ const schemaDir = ".camfleet-schema"
 // Package has a CUE context of its own, because a context never frees what it
 // has seen.
 type Loader struct {
-	fs *tree.Tree
+	fs     *tree.Tree
+	module string // the repository's, without a version
 }
 
 // Package is an evaluated CUE package. Err is what was wrong with it as a
 // whole: syntax, imports, references.
 type Package struct {
 	Value cue.Value
+	Field cue.Value   // the one that counts, unified with its definition
 	Files []*ast.File // the user's, in order
 	Err   cueerrors.Error
 }
@@ -66,7 +69,8 @@ func New(t *tree.Tree) (l *Loader, moduleErr error) {
 	}); err != nil {
 		return nil, fmt.Errorf("reading the embedded schema: %w", err)
 	}
-	return &Loader{fs: t.With(files, "cue.mod")}, nil
+	base, _, _ := strings.Cut(name, "@")
+	return &Loader{fs: t.With(files, "cue.mod"), module: base}, nil
 }
 
 // ErrNoModule means that the repository has no cue.mod/module.cue.
@@ -90,25 +94,39 @@ func moduleName(t *tree.Tree) (string, error) {
 	return f.QualifiedModule(), nil
 }
 
-// Package loads and evaluates the package in dir ("." is the root). A panic of
-// the evaluator is returned as an error of this package.
-func (l *Loader) Package(dir string) (p *Package) {
+// Package loads and evaluates the package called name in dir ("." is the root),
+// and makes sure that its field of that name is the schema's definition. A panic
+// of the evaluator is returned as an error of this package.
+func (l *Loader) Package(dir, name, definition string) (p *Package) {
 	p = &Package{}
 	defer func() {
 		if r := recover(); r != nil {
 			p.Err = cueerrors.Promote(fmt.Errorf("CUE's evaluator failed on this package: %v", r), "")
 		}
 	}()
-	inst := load.Instances([]string{pattern(dir)}, &load.Config{
-		FS: l.fs, Dir: "/", Registry: noRegistry{}, Env: []string{}, FromFSPath: shownName,
-	})[0]
+	if p.Err = l.clauses(dir, name); p.Err != nil {
+		return p
+	}
+	inst := l.instance(pattern(dir))
 	p.Files = inst.Files
 	if inst.Err != nil {
 		p.Err = inst.Err
 		return p
 	}
-	p.Value = cuecontext.New().BuildInstance(inst)
+	ctx := cuecontext.New()
+	p.Value = ctx.BuildInstance(inst)
+	p.Field = p.Value.LookupPath(cue.MakePath(cue.Str(name)))
+	if p.Field.Exists() && !conforms(p.Files, name, definition) {
+		def := ctx.BuildInstance(l.instance(schema.ImportPath)).LookupPath(cue.ParsePath(definition))
+		p.Field = def.Unify(p.Field)
+	}
 	return p
+}
+
+func (l *Loader) instance(what string) *build.Instance {
+	return load.Instances([]string{what}, &load.Config{
+		FS: l.fs, Dir: "/", Registry: noRegistry{}, Env: []string{}, FromFSPath: shownName,
+	})[0]
 }
 
 func pattern(dir string) string {
@@ -121,7 +139,9 @@ func pattern(dir string) string {
 // shownName is a file's name in messages: relative to the repository, or a
 // name that SchemaFile knows.
 func shownName(p string) string {
-	p = strings.TrimPrefix(path.Clean(p), "/")
+	if p = strings.TrimPrefix(path.Clean(p), "/"); p == "" {
+		return "." // embedding refuses a module root without a name
+	}
 	if rest, ok := strings.CutPrefix(p, schemaDir); ok {
 		return schema.ImportPath + rest
 	}
