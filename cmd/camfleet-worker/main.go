@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // an image without /usr/share/zoneinfo knows the time zones of sites, too
 
 	"github.com/spf13/cobra"
 )
@@ -83,7 +84,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRTSP2HLS(), newVersion())
+	root.AddCommand(newRTSP2HLS(), newNginxResolver(), newVersion())
 	return root
 }
 

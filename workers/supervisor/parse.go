@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"regexp"
 	"strings"
@@ -62,6 +63,10 @@ func located(file string, data []byte, err error, offset int64) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
+	case errors.Is(err, io.EOF):
+		return at(file, data, 0, "is empty; want a camera's configuration")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return at(file, data, int64(len(data)), "not JSON: it ends too early")
 	case errors.As(err, &syntax):
 		return at(file, data, syntax.Offset-1, "not JSON: "+syntax.Error())
 	case errors.As(err, &kind):

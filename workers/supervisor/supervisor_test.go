@@ -166,7 +166,7 @@ func TestFailedCameraStartsAgainAlone(t *testing.T) {
 		"error":   func() error { return errors.New("no disk") },
 		"nothing": func() error { return nil },
 		"panic":   func() error { panic("a bug") },
-		"nil map": func() error { var m map[string]int; m["x"] = 1; return nil },
+		"nil":     func() error { var p *schema.WorkerCamera; return errors.New(p.URL) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
