@@ -22,6 +22,7 @@ type Health struct {
 func (c *Camera) setState(s archive.State, message string) {
 	if c.status.State != s {
 		c.status.State, c.status.Since = s, c.clock.Now()
+		c.health.Store(&Health{State: string(s), Since: c.status.Since}) // lookHealth finds out what is wrong, if anything is
 		c.log.Info("camera state", "state", s, "reason", message)
 	}
 	c.status.Message = message
