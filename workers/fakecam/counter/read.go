@@ -1,9 +1,6 @@
 package counter
 
-import (
-	"image"
-	"image/color"
-)
+import "image"
 
 const (
 	bright    = 128 // luma from which a pixel counts as white
@@ -39,7 +36,8 @@ func Read(img image.Image) (frame int, ok bool) {
 }
 
 func white(img image.Image, x, y int) bool {
-	return color.GrayModel.Convert(img.At(x, y)).(color.Gray).Y >= bright
+	r, g, b, _ := img.At(x, y).RGBA()
+	return (299*r+587*g+114*b)/1000>>8 >= bright // luma as in ITU-R BT.601
 }
 
 // readLine looks for the row in one line of pixels: it starts where white
