@@ -31,6 +31,11 @@ func RunAll(ctx context.Context, o AllOptions) error {
 	if err := o.Archive.Check("site", "camera"); err != nil {
 		return fmt.Errorf("the archive's path %w", err)
 	}
+	if o.Date != "" {
+		if _, err := time.Parse(archive.DateLayout, o.Date); err != nil {
+			return fmt.Errorf("%q is not a date such as 2026-11-22", o.Date)
+		}
+	}
 	files, err := filepath.Glob(filepath.Join(o.Config, "*.json"))
 	if err != nil {
 		return fmt.Errorf("listing the cameras in %s: %w", o.Config, err)

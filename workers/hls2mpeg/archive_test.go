@@ -41,6 +41,16 @@ func run(t testing.TB, name string, args ...string) string {
 	return out.String()
 }
 
+// runAll runs a program that prints on stderr what it finds, and returns that.
+func runAll(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), tool(t, name), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
 // stream is what ffmpeg made: an initialization segment and segments.
 type stream struct {
 	folder   string

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 )
 
 // Limits on what a segment may claim. A segment of an hour at 60 frames per
@@ -12,7 +13,7 @@ import (
 const (
 	maxMoofBytes      = 32 << 20
 	maxSegmentSamples = 1 << 20
-	maxDecodeTime     = 1 << 53
+	maxDecodeSeconds  = 1 << 32
 )
 
 // Flags of tfhd and trun, ISO/IEC 14496-12 §8.8.7 and §8.8.8, and the bit of
@@ -175,7 +176,7 @@ type fragment struct {
 }
 
 func (s *segment) parseTraf(b []byte, moof int64, init []initTrack) error {
-	var f fragment
+	f := fragment{timescale: 1}
 	return eachBox(b, func(kind fourCC, body []byte) error {
 		switch kind.String() {
 		case "tfhd":
@@ -184,7 +185,7 @@ func (s *segment) parseTraf(b []byte, moof int64, init []initTrack) error {
 			in := &fields{b: body}
 			v, _ := in.full()
 			t := in.wide(v)
-			if t > maxDecodeTime {
+			if t/uint64(f.timescale) > maxDecodeSeconds {
 				return fmt.Errorf("a decode time of %d", t)
 			}
 			f.dts = int64(t)
@@ -208,7 +209,7 @@ func (s *segment) parseTfhd(f *fragment, b []byte, moof int64, init []initTrack)
 	id := in.u32()
 	for i, t := range init {
 		if t.id == id {
-			f.track = &s.tracks[i]
+			f.track, f.timescale = &s.tracks[i], t.timescale
 			f.duration, f.size, f.flags = t.duration, t.size, t.flags
 		}
 	}
@@ -307,4 +308,24 @@ func (t *segmentTrack) addSpan(sp span) {
 		return
 	}
 	t.spans = append(t.spans, sp)
+}
+
+// shown is when the first frame is shown: with B-frames it is not the first decoded.
+func (t *segmentTrack) shown() int64 {
+	shown := t.samples[0].pts
+	for _, s := range t.samples {
+		shown = min(shown, s.pts)
+	}
+	return shown
+}
+
+// lag is how long after the first track's track i begins; both have samples.
+func (s *segment) lag(i int, init []initTrack) time.Duration {
+	at := func(i int) time.Duration {
+		if len(s.tracks[i].samples) == 0 {
+			return 0
+		}
+		return time.Duration(scale(s.tracks[i].samples[0].dts, init[i].timescale, 1e9))
+	}
+	return at(i) - at(0)
 }

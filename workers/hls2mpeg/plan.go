@@ -13,8 +13,12 @@ import (
 	"camfleet.dev/workers/archive"
 )
 
-// A break in decode times that is longer than this is a gap even in a session.
-const maxDrift = 500 * time.Millisecond
+const (
+	// A break in decode times that is longer than this is a gap even in a session.
+	maxDrift = 500 * time.Millisecond
+	// In a segment, sound begins at most this long after or before its picture.
+	maxLag = 10 * time.Second
+)
 
 // source is a segment that is in a file that is made.
 type source struct {
@@ -169,6 +173,9 @@ func (p *planner) read(l archive.Located) (size int64, init []initTrack, err err
 	if err != nil {
 		return 0, nil, err
 	}
+	if !info.Mode().IsRegular() {
+		return 0, nil, errors.New("not a file")
+	}
 	if size = info.Size(); size < l.Bytes {
 		return 0, nil, fmt.Errorf("%w: the journal says %d bytes, the file has %d", errCut, l.Bytes, size)
 	}
@@ -177,6 +184,11 @@ func (p *planner) read(l archive.Located) (size int64, init []initTrack, err err
 	}
 	if len(p.seg.tracks[0].samples) == 0 {
 		return 0, nil, fmt.Errorf("no %s samples", init[0].codec())
+	}
+	for i, t := range p.seg.tracks[1:] {
+		if lag := p.seg.lag(i+1, init); len(t.samples) > 0 && (lag > maxLag || lag < -maxLag) {
+			return 0, nil, fmt.Errorf("%s begins %v after %s", init[i+1].codec(), lag, init[0].codec())
+		}
 	}
 	return size, init, nil
 }
@@ -191,17 +203,11 @@ func (p *planner) place(e archive.Entry, size int64, init []initTrack) {
 		p.plan.parts = append(p.plan.parts, pt)
 		begins = true
 	}
-	shown := ref.samples[0].pts
-	for _, s := range ref.samples {
-		shown = min(shown, s.pts)
-	}
-	var end int64
-	if len(pt.tracks) > 0 {
-		end = pt.tracks[0].end
-	}
+	shown := ref.shown()
 	if begins {
-		p.begin(pt, e, end)
-		p.shift = end - shown
+		at := p.after(pt, init, shown)
+		p.begin(pt, e, at)
+		p.shift = at - shown
 	}
 	s := &pt.stretches[len(pt.stretches)-1]
 	s.Segments++
@@ -228,12 +234,31 @@ func (p *planner) begins(e archive.Entry, timescale uint32, dts int64) bool {
 	return len(p.plan.parts) == 0 || e.Session != p.last.Session || e.Gap != nil || drift > limit || drift < -limit
 }
 
-// begin begins a stretch of e at end of the part's time line, and notes the gap before it.
-func (p *planner) begin(pt *part, e archive.Entry, end int64) {
+// after is where on the part's time line a new stretch begins: where everything
+// before it has ended. Sound ends up to a frame of its own after the picture, and
+// decoders do not take two sounds at once; to wait for it keeps both in step.
+func (p *planner) after(pt *part, init []initTrack, shown int64) (at int64) {
+	if len(pt.tracks) > 0 {
+		at = pt.tracks[0].end
+	}
+	ref := init[0].timescale
+	for i := range p.seg.tracks[1:] {
+		in, t := &p.seg.tracks[i+1], pt.track(init[i+1].handler)
+		if t == nil || len(in.samples) == 0 {
+			continue
+		}
+		lead := shown - scale(in.samples[0].pts, init[i+1].timescale, ref)
+		at = max(at, scale(t.end, t.init.timescale, ref)+1+lead)
+	}
+	return at
+}
+
+// begin begins a stretch of e on the part's time line, and notes the gap before it.
+func (p *planner) begin(pt *part, e archive.Entry, at int64) {
 	if e.Session != p.last.Session {
 		p.plan.sessions++
 	}
-	pt.stretches = append(pt.stretches, Stretch{Session: e.Session, Start: e.Start, at: end})
+	pt.stretches = append(pt.stretches, Stretch{Session: e.Session, Start: e.Start, at: at})
 	switch {
 	case e.Gap != nil:
 		p.gap(e.Gap.Since, e.Start, e.Gap.Cause)

@@ -32,17 +32,18 @@ type track struct {
 }
 
 // add adds a sample that is wanted at dts, pts of the file's time line. Decode
-// times that stand still or run backwards are moved on by one tick; what is
-// shown when does not change by that.
+// times that stand still or run backwards are moved on by one tick; which frame
+// is shown when does not change by that. Sound is heard when it is decoded.
 func (t *track) add(s sample, dts, pts int64) {
-	switch {
-	case t.samples == 0:
+	if t.samples == 0 {
+		dts = min(dts, pts)
 		t.start, t.first = dts, pts
-	case dts <= t.dts:
-		dts = t.dts + 1
-		fallthrough
-	default:
+	} else {
+		dts = max(dts, t.dts+1)
 		t.stts.addRun(uint32(dts - t.dts))
+	}
+	if !t.init.video() {
+		pts = dts
 	}
 	t.dts, t.duration = dts, max(s.duration, 1)
 	t.ctts.addRun(uint32(int32(clamp32(pts - dts))))
