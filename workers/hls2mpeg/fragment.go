@@ -14,6 +14,7 @@ const (
 	maxMoofBytes      = 32 << 20
 	maxSegmentSamples = 1 << 20
 	maxDecodeSeconds  = 1 << 32
+	maxLength         = 2 * 3600 // seconds
 )
 
 // Flags of tfhd and trun, ISO/IEC 14496-12 §8.8.7 and §8.8.8, and the bit of
@@ -117,7 +118,7 @@ func (s *segment) read(r io.ReaderAt, size int64, init []initTrack) error {
 		}
 		at += h.size
 	}
-	return s.check()
+	return s.check(init)
 }
 
 func (s *segment) fill(r io.ReaderAt, at, n int64) (int64, error) {
@@ -131,12 +132,19 @@ func (s *segment) fill(r io.ReaderAt, at, n int64) (int64, error) {
 	return n, nil
 }
 
-// check says whether all samples are inside the segment's media.
-func (s *segment) check() error {
+// check says whether all samples are inside the segment's media, and what they
+// say of time can be.
+func (s *segment) check(init []initTrack) error {
 	if s.samples == 0 {
 		return errors.New("no samples")
 	}
-	for _, t := range s.tracks {
+	for i, t := range s.tracks {
+		if n := len(t.samples); n > 0 {
+			length := t.samples[n-1].dts + int64(t.samples[n-1].duration) - t.samples[0].dts
+			if limit := maxLength * int64(init[i].timescale); length > limit || length < 0 {
+				return fmt.Errorf("its %s lasts longer than a segment can", init[i].codec())
+			}
+		}
 		for _, sp := range t.spans {
 			if !s.inMedia(sp) {
 				return fmt.Errorf("%w: samples at bytes %d to %d are outside the media", errCut, sp.offset, sp.offset+sp.size)
@@ -170,6 +178,7 @@ type fragment struct {
 	track          *segmentTrack
 	base           int64
 	dts            int64
+	timescale      uint32
 	duration, size uint32 // defaults
 	flags          uint32
 	haveHeader     bool
