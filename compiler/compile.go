@@ -24,6 +24,10 @@ type Options struct {
 	// Parallel is how many sites are evaluated at a time; 0 means one per
 	// processor. The result does not depend on it.
 	Parallel int
+	// Absent are sites that exist and are not in the files, because they
+	// cannot be compiled at all: they are broken in the result, without a
+	// problem, and others may refer to them.
+	Absent []string
 	// Limits bound the input; a zero field means DefaultLimits'.
 	Limits Limits
 }

@@ -1,10 +1,12 @@
 package compiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"camfleet.dev/compiler/internal/diagnose"
@@ -90,6 +92,13 @@ func (c *compilation) hasCUE(dir string) bool {
 // listSites finds sites/*. A folder without CUE is a mistake and not "no site":
 // what is live of it would be deleted.
 func (c *compilation) listSites() {
+	for _, name := range c.options.Absent {
+		dir := path.Join("sites", name)
+		c.sites = append(c.sites, &site{name: name, dir: dir, index: diagnose.NewIndex(nil, dir), opaque: true, broken: true})
+	}
+	defer func() {
+		slices.SortFunc(c.sites, func(a, b *site) int { return cmp.Compare(a.name, b.name) })
+	}()
 	list, err := fs.ReadDir(c.files, "sites")
 	if errors.Is(err, fs.ErrNotExist) {
 		return

@@ -39,8 +39,10 @@ others too, at rtsp://ADDR/<site>/<camera>. The picture carries a frame counter
 paced by the wall clock. An address may ask for a clip and for faults:
 
   rtsp://127.0.0.1:18554/gate/north?clip=motion&drop=0.01
-  faults: drop=0.01 reorder=0.01 stall unauthorized notfound redirect=HOST:PORT
-          parameters noidr bframes jump=5s halfopen`,
+
+Clips: quiet, motion, bframes. Faults: drop=SHARE reorder=SHARE stall halfopen
+unauthorized notfound redirect=URL clip=NAME midgop noidr jump=DURATION
+skew=DURATION noreports sdponly streamonly.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.fakecam(cmd.Context(), folderArg(args), flags)

@@ -8,7 +8,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +76,7 @@ func (c *Compiler) probe(ctx context.Context, fsys fs.FS, opts compiler.Options,
 	for i, site := range sites {
 		group.Go(func() error {
 			others := slices.DeleteFunc(slices.Clone(sites), func(s string) bool { return s == site })
-			_, err := c.run(ctx, fsys, request{Options: opts, Hide: others}, c.deadline()/probeShare)
+			_, err := c.run(ctx, fsys, hiding(opts, others), c.deadline()/probeShare)
 			if !errors.As(err, &found[i]) {
 				return err
 			}
@@ -107,7 +106,7 @@ func (c *Compiler) without(ctx context.Context, fsys fs.FS, opts compiler.Option
 	if len(hide) == 0 {
 		return brokenFleet(first), nil
 	}
-	res, err := c.run(ctx, fsys, request{Options: opts, Hide: hide}, c.deadline())
+	res, err := c.run(ctx, fsys, hiding(opts, hide), c.deadline())
 	var killed *killedError
 	if errors.As(err, &killed) {
 		return brokenFleet(killed), nil
@@ -115,15 +114,19 @@ func (c *Compiler) without(ctx context.Context, fsys fs.FS, opts compiler.Option
 		return nil, err
 	}
 	for _, site := range hide {
-		res.Sites = append(res.Sites, object.Site{Name: site, Broken: true})
 		res.Problems = append(res.Problems, object.Problem{
 			Site: site, Position: object.Position{File: "sites/" + site},
 			Message: culprits[site].why + "; simplify this site's CUE (look for comprehensions over large ranges), until then it stays as it is",
 		})
 	}
-	slices.SortFunc(res.Sites, func(a, b object.Site) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(res.Problems, object.Problem.Compare)
 	return res, nil
+}
+
+// hiding is a request for the fleet without some sites, which it knows to exist.
+func hiding(opts compiler.Options, sites []string) request {
+	opts.Absent = sites
+	return request{Options: opts}
 }
 
 func brokenFleet(k *killedError) *object.Result {

@@ -18,9 +18,8 @@ import (
 // request is what the child is told beside the files.
 type request struct {
 	Options compiler.Options
-	Hide    []string // sites whose folders are left out
-	Memory  uint64   // bytes
-	Seconds int      // CPU seconds
+	Memory  uint64 // bytes
+	Seconds int    // CPU seconds
 }
 
 const (
@@ -47,7 +46,7 @@ func send(w io.Writer, fsys fs.FS, req request) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && hidden(name, req.Hide):
+		case d.IsDir() && hidden(name, req.Options.Absent):
 			return fs.SkipDir
 		case d.IsDir() && name != ".":
 			return put(tw, tar.Header{Name: filesPrefix + name + "/", Typeflag: tar.TypeDir}, nil)

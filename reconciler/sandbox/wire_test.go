@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -24,7 +24,7 @@ func TestWire(t *testing.T) {
 	in.AddDir("sites/empty")
 	in.AddUnreadable("sites/gate/big.cue", 5_000_000, errors.New("it has 5000000 bytes, at most 1048576 are read"))
 	in.Sort()
-	req := request{Options: compiler.Options{Cluster: "home", Parallel: 3}, Hide: []string{"yard"}, Memory: 7, Seconds: 5}
+	req := request{Options: compiler.Options{Cluster: "home", Parallel: 3, Absent: []string{"yard"}}, Memory: 7, Seconds: 5}
 	var wire bytes.Buffer
 	if err := send(&wire, in, req); err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Options != req.Options || got.Memory != 7 || got.Seconds != 5 || !slices.Equal(got.Hide, req.Hide) {
+	if !reflect.DeepEqual(got, req) {
 		t.Errorf("request %+v, want %+v", got, req)
 	}
 	if err := fstest.TestFS(onlyReadable{files}, "fleet.cue", "sites/gate/site.cue", "sites/empty"); err != nil {
