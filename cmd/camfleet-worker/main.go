@@ -84,7 +84,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRTSP2HLS(), newNginxResolver(), newVersion())
+	root.AddCommand(newRTSP2HLS(), newHLS2MPEG(), newNginxResolver(), newVersion())
 	return root
 }
 
