@@ -53,7 +53,29 @@ func (o *Options) bounds(date string) (from, to time.Time, err error) {
 		return from, to, fmt.Errorf("%q is not a date such as 2026-11-22", date)
 	}
 	y, m, d := day.Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, o.Location), time.Date(y, m, d+1, 0, 0, 0, 0, o.Location), nil
+	return dayStart(y, m, d, o.Location), dayStart(y, m, d+1, o.Location), nil
+}
+
+// dayStart is the first moment of a local day. Where clocks go forward at
+// midnight there is no 00:00, and time.Date gives an hour of the day before; where
+// they go back over it there are two, and time.Date says nothing of which it gives.
+func dayStart(y int, m time.Month, d int, loc *time.Location) time.Time {
+	t := time.Date(y, m, d, 0, 0, 0, 0, loc)
+	since, until := t.ZoneBounds()
+	want := time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Format(archive.DateLayout) // d may be 32
+	if got := t.Format(archive.DateLayout); got < want {
+		return until
+	} else if got > want || t.Hour() != 0 || t.Minute() != 0 {
+		return since
+	}
+	if !since.IsZero() {
+		_, offset := since.Add(-time.Second).Zone()
+		first := time.Date(y, m, d, 0, 0, 0, 0, time.FixedZone("", offset)).In(loc)
+		if first.Before(since) && !first.After(t) {
+			return first
+		}
+	}
+	return t
 }
 
 // Day makes the file of one finished local day, and its manifest. A day that is
