@@ -163,6 +163,7 @@ func (c *Camera) Run(ctx context.Context) error {
 	c.sink = sinks(c.rec, c.o.Live)
 	go c.writer.run(ctx)
 	defer c.writer.stop()
+	<-c.writer.ready // opening tidies the folder up, and finds out whose it is
 
 	wait := backoff{min: c.o.Timing.RetryMin, max: c.o.Timing.RetryMax}
 	c.setState(archive.Connecting, "")

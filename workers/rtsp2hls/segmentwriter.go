@@ -69,7 +69,7 @@ type job struct {
 func newSegmentWriter(log *slog.Logger, m *metrics.Camera, clock Clock, o archive.Options) *segmentWriter {
 	w := &segmentWriter{
 		log: log, metrics: m, clock: clock, options: o, changed: func() {},
-		jobs: make(chan job, 2*maxJobs), free: make(chan *fragment, 2), done: make(chan struct{}),
+		jobs: make(chan job, 2*maxJobs), free: make(chan *fragment, 2), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	w.options.Synced = func(_ string, took time.Duration) { m.Fsync(took) }
 	w.options.Dropped = w.dropped
@@ -226,6 +226,7 @@ func (w *segmentWriter) policy(p archive.Policy) {
 func (w *segmentWriter) run(ctx context.Context) {
 	defer close(w.done)
 	w.tryOpen(ctx)
+	close(w.ready)
 	retry := w.clock.After(w.pause())
 	for {
 		select {
