@@ -45,6 +45,7 @@ type segmentWriter struct {
 	committed, longest atomic.Int64
 	jobs               chan job
 	free               chan *fragment
+	ready              chan struct{} // closed when opening the archive was tried
 	done               chan struct{}
 
 	// run's own:
