@@ -1,0 +1,75 @@
+// Package status is what a reconciler says of itself: the answer of
+// GET /api/v1/status, which the terminal, the page and programs read.
+package status
+
+import (
+	"time"
+
+	"camfleet.dev/compiler/object"
+	"camfleet.dev/reconciler/engine"
+)
+
+// State says in a word how the reconciler is doing.
+type State string
+
+// The states.
+const (
+	Starting State = "starting" // no commit was applied yet
+	Synced   State = "synced"   // everything is as the commit says
+	Broken   State = "broken"   // the commit has problems; what they touch is as it was
+	Held     State = "held"     // deletions wait for approval
+	Failing  State = "failing"  // fetching, compiling or applying failed, and is tried again
+)
+
+// Status is the answer of GET /api/v1/status.
+type Status struct {
+	// Commit is the newest commit that was compiled and applied, as far as
+	// its problems and failures allow; "" before the first.
+	Commit string `json:"commit"`
+	// Time is when it was committed, by the committer's clock.
+	Time     time.Time        `json:"time"`
+	Cameras  []Camera         `json:"cameras"`  // sorted by site and name
+	Problems []object.Problem `json:"problems"` // of Commit, sorted
+
+	State   State  `json:"state"`
+	Subject string `json:"subject,omitempty"` // first line of the commit's message
+	Source  string `json:"source,omitempty"`  // the repository, without credentials
+	// Synced is when objects were last made equal to a commit.
+	Synced time.Time `json:"synced,omitzero"`
+	// Fetched is when the repository last answered, and FetchError why it did not since.
+	Fetched    time.Time `json:"fetched,omitzero"`
+	FetchError string    `json:"fetchError,omitempty"`
+	// CompileError is a failure of the compiler itself, not of the commit.
+	CompileError string `json:"compileError,omitempty"`
+	// Summary counts what the last sync did, unchanged objects too: "3 created, 240 unchanged".
+	Summary string `json:"summary,omitempty"`
+	// Changes are those of the last sync that changed anything, without what stayed the same (the first 1000).
+	Changes []engine.Change `json:"changes,omitempty"`
+	// Held are the deletions that wait, Failed what is tried again.
+	Held   []engine.Change `json:"held,omitempty"`
+	Failed []engine.Change `json:"failed,omitempty"`
+	// Warnings stop nothing: the compiler's, with their places, and the target's.
+	Warnings []string `json:"warnings,omitempty"`
+	Sites    []Site   `json:"sites,omitempty"`
+}
+
+// Site is a site of the newest commit.
+type Site struct {
+	Name    string `json:"name"`
+	Broken  bool   `json:"broken,omitempty"` // it has problems and stays as it was
+	Cameras int    `json:"cameras"`
+}
+
+// Camera is a camera that runs, as its archive tells.
+type Camera struct {
+	Site  string `json:"site"`
+	Name  string `json:"name"`
+	State string `json:"state"` // an archive.State
+	// Since is when the state began.
+	Since time.Time `json:"since"`
+	// Live and LowLatency are the URLs of the plain and the low-latency
+	// playlist, on the server that was asked; "" when there is none.
+	Live       string `json:"live"`
+	LowLatency string `json:"lowLatency"`
+	Message    string `json:"message,omitempty"`
+}
