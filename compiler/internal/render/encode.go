@@ -5,7 +5,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -69,65 +72,29 @@ func merge(all ...map[string]string) map[string]string {
 }
 
 // encode gives an object's canonical JSON and, for a Pod, its hash.
-func encode(o kubeObject, restart []string) (json.RawMessage, string, error) {
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
-	if err != nil {
-		return nil, "", err
-	}
-	hash := ""
-	if _, isPod := m["spec"]; isPod && restart != nil {
-		if hash, err = hashOf(m["spec"], restart); err != nil {
+func encode(o kubeObject, restart []string) (body json.RawMessage, hash string, err error) {
+	if pod, ok := o.(*corev1.Pod); ok {
+		spec, err := canonical(pod.Spec)
+		if err != nil {
 			return nil, "", err
 		}
-		meta := m["metadata"].(map[string]any)
-		meta["annotations"].(map[string]any)[object.AnnotationHash] = hash
+		hash = hashOf(spec, restart)
+		pod.Annotations[object.AnnotationHash] = hash
 	}
-	body, err := Canonical(m)
+	body, err = canonical(o)
 	return body, hash, err
-}
-
-// Canonical encodes an object with sorted keys and without white space, its
-// status and nulls (which a server would read as "delete this field").
-func Canonical(m map[string]any) (json.RawMessage, error) {
-	delete(m, "status")
-	dropNulls(m)
-	return json.Marshal(m)
-}
-
-func dropNulls(v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, e := range v {
-			if e == nil {
-				delete(v, k)
-				continue
-			}
-			dropNulls(e)
-		}
-	case []any:
-		for _, e := range v {
-			dropNulls(e)
-		}
-	}
 }
 
 // hashOf is the value of camfleet.dev/hash: of a Pod's spec, and of what the
 // worker reads from its ConfigMap but cannot change while it runs.
-func hashOf(spec any, restart []string) (string, error) {
-	b, err := json.Marshal(struct {
-		Spec    any      `json:"spec"`
-		Restart []string `json:"restart"`
-	}{spec, restart})
-	if err != nil {
-		return "", err
-	}
-	return digest(b), nil
+func hashOf(spec json.RawMessage, restart []string) string {
+	return digest(append(slices.Clone(spec), strings.Join(restart, "\n")...))
 }
 
 // Rehash is the hash of a Pod whose spec an overlay has changed: of its hash
 // before, and of the spec after. It depends on nothing else, so that the same
 // commit gives the same hash.
-func Rehash(before string, spec any) (string, error) { return hashOf(spec, []string{before}) }
+func Rehash(before string, spec json.RawMessage) string { return hashOf(spec, []string{before}) }
 
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"math"
+	"sort"
 
 	"camfleet.dev/schema"
 )
@@ -41,50 +42,45 @@ func limit(s schema.Size) float64 {
 	return float64(s)
 }
 
-// after is what the camera takes up when it has recorded for so many days.
-// A day is joined when it is over; while that goes on, its file exists beside
-// the oldest one, which goes only when the new one is safe.
-func (l load) after(t float64) float64 {
-	bytes := math.Min(l.perDay*math.Min(t, l.segments), l.maxSegs)
-	if whole := math.Floor(t); l.files > 0 && whole >= 1 {
-		bytes += math.Min(l.perDay*math.Min(whole-1, l.files), l.maxFiles) + l.perDay
+// during is the most that the camera takes up on a day of recording, counted
+// from 1. A day is joined when it is over; while that goes on, its file exists
+// beside the oldest one, which goes only when the new one is safe.
+func (l load) during(day int) float64 {
+	bytes := math.Min(l.perDay*math.Min(float64(day), l.segments), l.maxSegs)
+	if over := float64(day - 1); l.files > 0 && over >= 1 {
+		bytes += math.Min(l.perDay*math.Min(over-1, l.files), l.maxFiles) + l.perDay
 	}
 	return bytes
 }
 
-// settled is by when nothing grows any more.
-func (l load) settled() float64 { return math.Ceil(math.Max(l.segments, l.files)) + 2 }
+// settled is the day from which on nothing grows any more.
+func (l load) settled() int { return int(math.Ceil(math.Max(l.segments, l.files))) + 3 }
 
 type loads []load
 
-func (ls loads) after(t float64) (bytes float64) {
+func (ls loads) during(day int) (bytes float64) {
 	for _, l := range ls {
-		bytes += l.after(t)
+		bytes += l.during(day)
 	}
 	return bytes
 }
 
-func (ls loads) settled() (t float64) {
+func (ls loads) settled() (day int) {
 	for _, l := range ls {
-		t = math.Max(t, l.settled())
+		day = max(day, l.settled())
 	}
-	return t
+	return day
 }
 
-// fullOn is the day (from 1) on which the storage is full, if it ever is.
+// most is what all cameras take up in the end.
+func (ls loads) most() float64 { return ls.during(ls.settled()) }
+
+// fullOn is the day on which the storage is full, if it ever is.
 func (ls loads) fullOn(size float64) (int, bool) {
-	low, high := 0.0, ls.settled()
-	if ls.after(high) <= size {
+	if ls.most() <= size {
 		return 0, false
 	}
-	for high-low > 1.0/day {
-		if mid := (low + high) / 2; ls.after(mid) > size {
-			high = mid
-		} else {
-			low = mid
-		}
-	}
-	return int(math.Floor(low)) + 1, true
+	return 1 + sort.Search(ls.settled(), func(before int) bool { return ls.during(before+1) > size }), true
 }
 
 // keep is ls with no more than so many days of segments and of day files.
@@ -100,15 +96,7 @@ func (ls loads) keep(segments, files float64) loads {
 // fitting is the largest whole number of days, up to most, with which it fits
 // (0: not even with one).
 func fitting(most float64, fits func(days float64) bool) int {
-	low, high := 0, int(math.Ceil(most))
-	for low < high {
-		if mid := (low + high + 1) / 2; fits(float64(mid)) {
-			low = mid
-		} else {
-			high = mid - 1
-		}
-	}
-	return low
+	return sort.Search(int(math.Ceil(most)), func(days int) bool { return !fits(float64(days + 1)) })
 }
 
 // storageFits checks what the cameras keep against what the site has.
@@ -122,7 +110,7 @@ func (r *renderer) storageFits() {
 	if !full {
 		return
 	}
-	need := ls.after(ls.settled())
+	need := ls.most()
 	r.problem("site.storage.size", fmt.Sprintf("%s cannot hold what the cameras keep: it is full on day %d of recording, and %s are needed; %s",
 		r.Site.Storage.Size, day, gibi(need), ls.wayOut(size, need)))
 }
@@ -134,7 +122,7 @@ func (ls loads) wayOut(size, need float64) string {
 	for _, l := range ls {
 		segments, files = math.Max(segments, l.segments), math.Max(files, l.files)
 	}
-	fits := func(s, f float64) bool { keep := ls.keep(s, f); return keep.after(keep.settled()) <= size }
+	fits := func(s, f float64) bool { return ls.keep(s, f).most() <= size }
 	if n := fitting(files, func(d float64) bool { return fits(segments, d) }); n > 0 {
 		return out + fmt.Sprintf(", or keep day files at most %d days (recording.days.retention.age: \"%dd\")", n, n)
 	}
