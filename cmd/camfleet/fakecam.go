@@ -103,9 +103,9 @@ func siteList(res *object.Result) string {
 	return strings.Join(names, ", ")
 }
 
-// sources reads the cameras of a compiled fleet from their camera.json.
-func sources(res *object.Result, site, secrets string) ([]fakecam.Source, error) {
-	var list []fakecam.Source
+// workerCameras reads the cameras of a compiled fleet from their camera.json.
+func workerCameras(res *object.Result, site string) ([]schema.WorkerCamera, error) {
+	var list []schema.WorkerCamera
 	for _, o := range res.Objects {
 		if o.Kind != "ConfigMap" || o.Camera == "" || site != "" && o.Site != site {
 			continue
@@ -120,8 +120,21 @@ func sources(res *object.Result, site, secrets string) ([]fakecam.Source, error)
 		if err := json.Unmarshal([]byte(config.Data["camera.json"]), &camera); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", o.ID, err)
 		}
-		src := fakecam.Source{Site: camera.Site, Name: camera.Name, URL: camera.URL}
-		if err := addCredentials(&src, secrets, camera.Credentials); err != nil {
+		list = append(list, camera)
+	}
+	return list, nil
+}
+
+// sources are a fleet's cameras with the passwords that their recorders use.
+func sources(res *object.Result, site, secrets string) ([]fakecam.Source, error) {
+	cameras, err := workerCameras(res, site)
+	if err != nil {
+		return nil, err
+	}
+	var list []fakecam.Source
+	for _, c := range cameras {
+		src := fakecam.Source{Site: c.Site, Name: c.Name, URL: c.URL}
+		if err := addCredentials(&src, secrets, c.Credentials); err != nil {
 			return nil, err
 		}
 		list = append(list, src)

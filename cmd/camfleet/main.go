@@ -108,7 +108,8 @@ Exit codes: 0 all went well, 1 the fleet is not right or the work failed,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage("%s: %w", cmd.CommandPath(), err) })
 	root.AddCommand(
-		a.checkCommand(), a.compileCommand(), a.fakecamCommand(), a.versionCommand(), a.compileChildCommand(),
+		a.initCommand(), a.checkCommand(), a.compileCommand(), a.upCommand(), a.demoCommand(), a.statusCommand(),
+		a.approveCommand(), a.exportCommand(), a.fakecamCommand(), a.versionCommand(), a.compileChildCommand(),
 	)
 	wrapArgs(root)
 	return root

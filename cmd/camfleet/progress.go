@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// progress draws a bar on one line of a terminal, and nothing anywhere else.
+type progress struct {
+	w     io.Writer
+	label string
+	shown bool
+	last  time.Time
+}
+
+const barWidth = 30
+
+func newProgress(w io.Writer, label string) *progress {
+	p := &progress{label: label}
+	if terminal(w) {
+		p.w = w
+	}
+	return p
+}
+
+// set is told how much of how much is done, as often as the work likes.
+func (p *progress) set(done, total int64) {
+	if p.w == nil || total <= 0 || done < total && time.Since(p.last) < 100*time.Millisecond {
+		return
+	}
+	p.last, p.shown = time.Now(), true
+	fmt.Fprintf(p.w, "\r%s %s", p.label, bar(done, total))
+}
+
+func bar(done, total int64) string {
+	full := int(min(done, total) * barWidth / total)
+	return fmt.Sprintf("[%s%s] %3d %%  %d of %d MB", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full),
+		min(done, total)*100/total, done/1e6, total/1e6)
+}
+
+// end leaves the line.
+func (p *progress) end() {
+	if p.shown {
+		fmt.Fprintln(p.w)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"camfleet.dev/reconciler"
+	"camfleet.dev/reconciler/host"
+	"camfleet.dev/reconciler/status"
+)
+
+func client(dir string) reconciler.Client {
+	return reconciler.Client{Dial: func(ctx context.Context) (net.Conn, error) { return host.DialControl(ctx, dir) }}
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	var dir, format string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say how the fleet on this machine is",
+		Long: `status asks the camfleet that runs on a state folder: which commit it has, how
+each camera is, what is wrong with the newest commit and what waits for approval.
+
+Exit codes: 0 all is as the commit says, 1 something is not, 2 called wrongly.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "text" && format != "json" {
+				return usage("unknown output %q: text or json", format)
+			}
+			s, err := client(dir).Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := printStatus(a.stdout, s, format, terminal(a.stdout), time.Now()); err != nil {
+				return fmt.Errorf("printing: %w", err)
+			}
+			if s.State != status.Synced {
+				return &exitError{code: exitFailed}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", defaultState, "state folder of camfleet up or demo")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	return cmd
+}
+
+func printStatus(w io.Writer, s status.Status, format string, colour bool, now time.Time) error {
+	if format == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", s.State)
+	if s.Commit != "" {
+		fmt.Fprintf(&b, " at commit %.12s (%s), %s old", s.Commit, s.Subject, age(now.Sub(s.Time)))
+	}
+	fmt.Fprintf(&b, "\nfrom %s\n", s.Source)
+	for label, e := range map[string]string{"not fetched": s.FetchError, "not compiled": s.CompileError} {
+		if e != "" {
+			fmt.Fprintf(&b, "%s: %s\n", label, e)
+		}
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintln(&b, p.Error())
+	}
+	for _, c := range append(s.Failed, s.Held...) {
+		fmt.Fprintln(&b, c.String())
+	}
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(&b, "%s (warning)\n", warning)
+	}
+	printCameras(&b, s.Cameras, colour, now)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func printCameras(b *strings.Builder, cameras []status.Camera, colour bool, now time.Time) {
+	wide := 0
+	for _, c := range cameras {
+		wide = max(wide, len(c.Site)+1+len(c.Name))
+	}
+	if len(cameras) > 0 {
+		fmt.Fprintln(b)
+	}
+	for _, c := range cameras {
+		state := stateColour(colour, c.State, fmt.Sprintf("%-12s", c.State))
+		fmt.Fprintf(b, "%-*s  %s  %5s  %s\n", wide, c.Site+"/"+c.Name, state, age(now.Sub(c.Since)), c.Message)
+	}
+}
+
+// age is a duration, roughly, as kubectl prints it.
+func age(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+func (a *app) approveCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "approve COMMIT",
+		Short: "Let a held commit delete what it removes",
+		Long: `approve lets the newest commit remove its cameras, when it removes so many that
+camfleet asks first (more than a fifth, more than ten, or a whole site).
+camfleet status lists what would go. Recordings stay.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := client(dir).Approve(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "%s approved\n", count(n, "deletion"))
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", defaultState, "state folder of camfleet up or demo")
+	return cmd
+}
