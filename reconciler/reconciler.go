@@ -88,6 +88,7 @@ const (
 	defaultParallel = 8
 	fetchTimeout    = 2 * time.Minute
 	retryFirst      = time.Second
+	retryDoublings  = 4 // 1 s becomes 16 s, 15 s become 4 min
 	retryMost       = 5 * time.Minute
 	jitter          = 0.1
 )
@@ -100,14 +101,9 @@ type retry struct {
 
 // failed puts it off, longer each time.
 func (r *retry) failed(now time.Time, first time.Duration) {
-	wait := first
-	for range r.failures {
-		if wait *= 2; wait >= retryMost {
-			wait = max(first, retryMost)
-			break
-		}
-	}
+	wait := first << min(r.failures, retryDoublings)
 	r.failures++
+	wait = max(first, min(wait, retryMost))
 	r.at = now.Add(shake(wait))
 }
 
@@ -148,6 +144,8 @@ func (r *Reconciler) Once(ctx context.Context) (status.Status, error) {
 		return s, errors.New(s.FetchError)
 	case s.CompileError != "":
 		return s, errors.New(s.CompileError)
+	case s.TargetError != "":
+		return s, errors.New(s.TargetError)
 	case len(s.Problems) > 0:
 		return s, fmt.Errorf("the commit has %d problems; what they touch stays as it was", len(s.Problems))
 	case len(s.Failed) > 0:
@@ -310,7 +308,7 @@ func (r *Reconciler) Status() status.Status {
 
 func state(s status.Status) status.State {
 	switch {
-	case s.FetchError != "" || s.CompileError != "" || len(s.Failed) > 0:
+	case s.FetchError != "" || s.CompileError != "" || s.TargetError != "" || len(s.Failed) > 0:
 		return status.Failing
 	case s.Commit == "":
 		return status.Starting

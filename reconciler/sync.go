@@ -43,7 +43,7 @@ func (r *Reconciler) put(ctx context.Context, err error) {
 	defer r.mu.Unlock()
 	r.publish()
 	r.dirty = true
-	r.status.Failed = []engine.Change{{Action: engine.Failed, Reason: err.Error()}}
+	r.status.TargetError = err.Error()
 }
 
 // note writes down what must survive a crash, if that has changed: how many
@@ -102,6 +102,7 @@ func (r *Reconciler) done(ctx context.Context, set engine.ChangeSet) {
 	now := r.Clock.Now()
 	r.mu.Lock()
 	r.publish()
+	r.status.TargetError = ""
 	r.status.Held, r.status.Failed, r.status.Summary = set.Waiting(), failed, set.Summary()
 	if r.result.Broken {
 		r.status.Summary = "nothing was changed: the fleet has problems"

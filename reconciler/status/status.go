@@ -41,6 +41,8 @@ type Status struct {
 	FetchError string    `json:"fetchError,omitempty"`
 	// CompileError is a failure of the compiler itself, not of the commit.
 	CompileError string `json:"compileError,omitempty"`
+	// TargetError is why the target could not be read.
+	TargetError string `json:"targetError,omitempty"`
 	// Summary counts what the last sync did, unchanged objects too: "3 created, 240 unchanged".
 	Summary string `json:"summary,omitempty"`
 	// Changes are those of the last sync that changed anything, without what stayed the same (the first 1000).

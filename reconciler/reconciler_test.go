@@ -1,0 +1,411 @@
+package reconciler_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"camfleet.dev/compiler/object"
+	"camfleet.dev/reconciler"
+	. "camfleet.dev/reconciler/engine/enginetest"
+	"camfleet.dev/reconciler/internal/clock"
+	"camfleet.dev/reconciler/source"
+	"camfleet.dev/reconciler/status"
+)
+
+var start = time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC)
+
+// world is everything around a reconciler, all of it in memory.
+type world struct {
+	*reconciler.Reconciler
+	t     *testing.T
+	clock *clock.Fake
+
+	mu       sync.Mutex
+	commit   *source.Commit
+	fetchErr error
+	fetches  int
+	results  map[string]*object.Result // by commit
+	compiled []string
+	notes    []byte
+	noteErr  error
+	cluster  *Memory
+	done     chan struct{}
+	stop     context.CancelFunc
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, clock: clock.NewFake(start), results: map[string]*object.Result{}, cluster: &Memory{}}
+	w.reset()
+	return w
+}
+
+// reset makes a new reconciler in the same world, as after a crash.
+func (w *world) reset() {
+	w.Reconciler = &reconciler.Reconciler{
+		Source: w, Cluster: w.cluster, Notes: w, Clock: w.clock, Interval: time.Second,
+		Compile: func(_ context.Context, files fs.FS) (*object.Result, error) {
+			hash, err := fs.ReadFile(files, "hash")
+			if err != nil {
+				return nil, err
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.compiled = append(w.compiled, string(hash))
+			if r := w.results[string(hash)]; r != nil {
+				return r, nil
+			}
+			return nil, errors.New("the compiler cannot be started")
+		},
+		Cameras: func() []status.Camera { return nil },
+	}
+}
+
+func (w *world) Fetch(_ context.Context, have string) (*source.Commit, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fetches++
+	if w.fetchErr != nil || w.commit == nil || w.commit.Hash == have {
+		return nil, w.fetchErr
+	}
+	return w.commit, nil
+}
+
+func (w *world) String() string { return "https://git.example/fleet" }
+
+func (w *world) ReadNotes(notes any) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.notes == nil {
+		return nil
+	}
+	return json.Unmarshal(w.notes, notes)
+}
+
+func (w *world) WriteNotes(notes any) (err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.noteErr != nil {
+		return w.noteErr
+	}
+	w.notes, err = json.Marshal(notes)
+	return err
+}
+
+// push makes a commit; r nil is one that the compiler fails at.
+func (w *world) push(hash string, r *object.Result) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.results[hash] = r
+	w.commit = &source.Commit{Hash: hash, Time: start, Subject: "about " + hash, FS: fstest.MapFS{"hash": {Data: []byte(hash)}}}
+}
+
+func (w *world) fetchFails(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fetchErr = err
+}
+
+// run starts the loop; it ends with the test, or with w.stop.
+func (w *world) run() {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	w.stop, w.done = cancel, make(chan struct{})
+	go func() {
+		defer close(w.done)
+		if err := w.Run(ctx); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	w.t.Cleanup(func() { cancel(); <-w.done })
+	w.rest()
+}
+
+// rest waits until the loop waits for the clock.
+func (w *world) rest() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	if err := w.clock.Waiting(ctx, 1); err != nil {
+		w.t.Fatal("the loop does not come to rest")
+	}
+}
+
+// poll lets time pass until the loop has looked once more.
+func (w *world) poll() status.Status {
+	w.t.Helper()
+	d, ok := w.clock.Next()
+	if !ok {
+		w.t.Fatal("the loop does not wait")
+	}
+	w.clock.Advance(d)
+	w.rest()
+	return w.Status()
+}
+
+const (
+	commitA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	commitB = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	commitC = "cccccccccccccccccccccccccccccccccccccccc"
+)
+
+func TestFollowsTheRepository(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run()
+	if s := w.Status(); s.State != status.Starting || s.Cameras == nil || s.Problems == nil {
+		t.Fatalf("%+v", s)
+	}
+	w.push(commitA, Result(Cameras("gate", 2)))
+	s := w.poll()
+	if s.Commit != commitA || s.State != status.Synced || s.Summary != "9 created" || s.Subject != "about "+commitA ||
+		!s.Time.Equal(start) || s.Source != w.String() || len(s.Changes) != 9 || len(s.Sites) != 1 || s.Sites[0].Cameras != 2 {
+		t.Fatalf("%+v", s)
+	}
+	w.push(commitB, Result(Cameras("gate", 3)))
+	if s := w.poll(); s.Commit != commitB || s.Summary != "3 created, 9 unchanged" {
+		t.Fatalf("%+v", s)
+	}
+	calls := w.cluster.Calls()
+	for range 20 {
+		w.poll()
+	}
+	if got := w.cluster.Calls(); got != calls || len(w.compiled) != 2 {
+		t.Errorf("nothing changed, and the cluster was called %d times, the compiler ran %d times", got-calls, len(w.compiled))
+	}
+	if len(w.Status().Changes) != 3 {
+		t.Errorf("the last changes are forgotten: %+v", w.Status().Changes)
+	}
+}
+
+func TestFetchErrorsChangeNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.push(commitA, Result(Cameras("gate", 2)))
+	w.run()
+	steps := len(w.cluster.Steps)
+	w.fetchFails(errors.New("the repository is gone"))
+	s := w.poll()
+	if s.State != status.Failing || s.FetchError != "the repository is gone" || s.Commit != commitA || !s.Fetched.Equal(start) {
+		t.Fatalf("%+v", s)
+	}
+	before := w.clock.Now()
+	for range 6 {
+		w.poll()
+	}
+	if d := w.clock.Now().Sub(before); d < 40*time.Second || d > 100*time.Second {
+		t.Errorf("six attempts took %v: is there a back-off?", d)
+	}
+	if len(w.cluster.Steps) != steps {
+		t.Errorf("something was done: %s", w.cluster.Steps[steps:])
+	}
+	w.fetchFails(nil)
+	w.push(commitB, Result(Cameras("gate", 3)))
+	if s := w.poll(); s.State != status.Synced || s.FetchError != "" || s.Commit != commitB {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestCompilerFailures(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.push(commitA, nil)
+	w.run()
+	if s := w.Status(); s.State != status.Failing || !strings.Contains(s.CompileError, "cannot be started") || s.Commit != "" {
+		t.Fatalf("%+v", s)
+	}
+	w.poll()
+	w.poll()
+	if n := len(w.compiled); n < 2 {
+		t.Errorf("it was not tried again (%d)", n)
+	}
+	w.mu.Lock()
+	w.results[commitA] = Result(Cameras("gate", 1))
+	w.mu.Unlock()
+	for range 40 {
+		if s := w.poll(); s.State == status.Synced && s.CompileError == "" {
+			return
+		}
+	}
+	t.Errorf("%+v", w.Status())
+}
+
+func TestProblemsAreShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.push(commitA, Result(append(Cameras("gate", 2), Cameras("yard", 2)...)))
+	w.run()
+	bad := Result(Cameras("yard", 3), "gate")
+	bad.Sites[0].Broken = true
+	bad.Objects = slices.DeleteFunc(bad.Objects, func(o object.Object) bool { return o.Site == "gate" })
+	bad.Problems = []object.Problem{{Site: "gate", Position: object.Position{File: "sites/gate/cameras.cue", Line: 12, Column: 7}, Message: "no"}}
+	bad.Warnings = []object.Problem{{Position: object.Position{File: "fleet.cue"}, Message: "careful"}}
+	w.push(commitB, bad)
+	s := w.poll()
+	if s.State != status.Broken || len(s.Problems) != 1 || s.Problems[0].Line != 12 || s.Summary != "3 created, 18 unchanged" ||
+		!slices.Equal(s.Warnings, []string{"fleet.cue: careful"}) {
+		t.Fatalf("%+v", s)
+	}
+	w.push(commitC, &object.Result{Broken: true, Problems: bad.Problems})
+	if s := w.poll(); s.State != status.Broken || s.Commit != commitC || len(s.Sites) != 0 {
+		t.Fatalf("%+v", s)
+	}
+	w.push(commitA, w.results[commitA])
+	if s := w.poll(); s.State != status.Synced || s.Summary != "3 deleted, 18 unchanged" && s.Summary == "" {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestHeldUntilApproved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.push(commitA, Result(append(Cameras("gate", 20), Cameras("yard", 1)...)))
+	w.run()
+	if _, err := w.Approve(commitA); !errors.Is(err, reconciler.ErrNothingHeld) {
+		t.Errorf("%v", err)
+	}
+	w.push(commitB, Result(append(Cameras("gate", 20), Cameras("new", 30)...)))
+	s := w.poll()
+	if s.State != status.Held || len(s.Held) != 4 || !strings.Contains(s.Held[0].Reason, "camfleet approve "+commitB) {
+		t.Fatalf("%+v", s)
+	}
+	for _, commit := range []string{"", "bbb", commitA, "bbbbbbbbc"} {
+		if _, err := w.Approve(commit); !errors.Is(err, reconciler.ErrNotNewest) {
+			t.Errorf("%q: %v", commit, err)
+		}
+	}
+	w.stop()
+	<-w.done
+	w.reset() // a crash
+	w.run()
+	if s := w.Status(); s.State != status.Held || len(s.Held) != 4 {
+		t.Fatalf("after a crash: %+v", s)
+	}
+	w.mu.Lock()
+	w.noteErr = errors.New("the disk is full")
+	w.mu.Unlock()
+	if _, err := w.Approve(commitB); err == nil || !strings.Contains(err.Error(), "the disk is full") {
+		t.Errorf("%v", err)
+	}
+	w.mu.Lock()
+	w.noteErr = nil
+	w.mu.Unlock()
+	if n, err := w.Approve("bbbbbbbb"); n != 4 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if s := w.settled(func(s status.Status) bool { return len(s.Held) == 0 }); s.State != status.Synced {
+		t.Fatalf("%+v", s)
+	}
+	if w.cluster.Has(object.ID{APIVersion: "v1", Kind: "Pod", Namespace: "camfleet-yard", Name: "camera-c0"}) {
+		t.Error("what was approved is still there")
+	}
+}
+
+// settled waits until the status is as wanted, without moving the clock.
+func (w *world) settled(ok func(status.Status) bool) status.Status {
+	w.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		if s := w.Status(); ok(s) {
+			return s
+		}
+		select {
+		case <-deadline:
+			w.t.Fatalf("it does not settle: %+v", w.Status())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// What a held commit adds must not raise the number it may take away, not even
+// after a crash.
+func TestHeldOverACrash(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.push(commitA, Result(Cameras("gate", 9)))
+	w.run()
+	w.push(commitB, Result(append(Cameras("gate", 7), Cameras("yard", 9)...)))
+	for range 3 {
+		if s := w.poll(); len(s.Held) != 6 {
+			t.Fatalf("%+v", s)
+		}
+		w.stop()
+		<-w.done
+		w.reset()
+		w.run()
+		if s := w.Status(); len(s.Held) != 6 {
+			t.Fatalf("after a crash: %+v", s)
+		}
+	}
+	w.push(commitA, Result(append(Cameras("gate", 9), Cameras("yard", 9)...)))
+	if s := w.poll(); s.State != status.Synced || string(w.notes) != "{}" {
+		t.Fatalf("%+v, notes %s", s, w.notes)
+	}
+}
+
+func TestFailuresAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	broken := true
+	w.cluster.Fail = func(n int) Fault {
+		if broken && (n == 0 || n == 3) {
+			return Before
+		}
+		return None
+	}
+	w.push(commitA, Result(Cameras("gate", 2)))
+	w.run()
+	if s := w.Status(); s.State != status.Failing || s.TargetError != "listing what is there: injected failure" || s.Commit != commitA {
+		t.Fatalf("%+v", s)
+	}
+	partly := false
+	for range 10 {
+		s := w.poll()
+		if partly = partly || len(s.Failed) == 1; s.State == status.Synced {
+			break
+		}
+	}
+	if !partly {
+		t.Error("the object that failed was never shown")
+	}
+	if s := w.Status(); s.State != status.Synced || s.Summary != "1 created, 8 unchanged" {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fetchFails(errors.New("gone"))
+	if _, err := w.Once(t.Context()); err == nil || err.Error() != "gone" {
+		t.Errorf("%v", err)
+	}
+	w.fetchFails(nil)
+	w.reset()
+	w.push(commitA, Result(Cameras("gate", 4)))
+	if s, err := w.Once(t.Context()); err != nil || s.Summary != "15 created" {
+		t.Errorf("%v %+v", err, s)
+	}
+	w.reset()
+	w.push(commitB, Result(Cameras("gate", 1)))
+	if _, err := w.Once(t.Context()); err == nil || !strings.Contains(err.Error(), "camfleet approve "+commitB) {
+		t.Errorf("%v", err)
+	}
+	w.reset()
+	w.push(commitC, &object.Result{Broken: true, Problems: []object.Problem{{Message: "x"}}})
+	if _, err := w.Once(t.Context()); err == nil || !strings.Contains(err.Error(), "1 problems") {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.reset()
+	if _, err := w.Once(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
