@@ -74,11 +74,11 @@ func Compile(ctx context.Context, fsys fs.FS, o Options) (*object.Result, error)
 		o.Parallel = runtime.GOMAXPROCS(0)
 	}
 	o.Limits = o.Limits.withDefaults()
-	files, problems, err := tree.Read(ctx, fsys, tree.Limits{Files: o.Limits.Files, FileBytes: o.Limits.FileBytes, Bytes: o.Limits.Bytes})
+	files, partial, problems, err := tree.Read(ctx, fsys, tree.Limits{Files: o.Limits.Files, FileBytes: o.Limits.FileBytes, Bytes: o.Limits.Bytes})
 	if err != nil {
 		return nil, err
 	}
-	c := &compilation{options: o, files: files}
+	c := &compilation{options: o, files: files, broken: partial}
 	if err := c.run(ctx, problems); err != nil {
 		return nil, fmt.Errorf("compiling the fleet: %w", err)
 	}
@@ -132,16 +132,19 @@ func (c *compilation) run(ctx context.Context, problems []object.Problem) error 
 
 // open prepares loading; false means that nothing can be loaded.
 func (c *compilation) open(problems []object.Problem) bool {
-	c.problems = problems
 	c.listSites()
+	for _, p := range problems {
+		c.fileProblem(p)
+	}
+	if !c.broken {
+		c.checkFolders()
+	}
 	loader, err := load.New(c.files)
 	if err != nil {
-		c.problems = append(c.problems, object.Problem{
-			Position: object.Position{File: "cue.mod/module.cue"}, Message: diagnose.Redact(err.Error()),
-		})
+		c.broken = true
+		c.fleetProblem(object.Position{File: "cue.mod/module.cue"}, "", "%s", diagnose.Redact(err.Error()))
 	}
 	c.loader = loader
-	c.broken = len(c.problems) > 0
 	return loader != nil
 }
 

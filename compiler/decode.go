@@ -62,7 +62,7 @@ func decodePackage[T any](l *load.Loader, dir string, d definition) (out decoded
 	out.opaque = false
 	bad := diagnose.Value(out.field, out.value, index, d.field)
 	problems = append(problems, bad...)
-	raw := goodJSON(out.field, reflect.TypeFor[T](), len(bad) > 0, 2)
+	raw := goodJSON(out.field, reflect.TypeFor[T](), len(bad) > 0, d.depth)
 	if raw == nil {
 		return out, index, problems
 	}
@@ -79,14 +79,17 @@ func panicked(dir string, r any) object.Problem {
 }
 
 // definition is a package's one field and the schema's definition of it.
-type definition struct{ field, name string }
+type definition struct {
+	field, name string
+	depth       int // how far down broken parts are left out on their own
+}
 
 var (
-	fleetDefinition    = definition{"fleet", "#Fleet"}
-	clustersDefinition = definition{"clusters", "#Clusters"}
-	serversDefinition  = definition{"servers", "#Servers"}
-	packagesDefinition = definition{"packages", "#Packages"}
-	siteDefinition     = definition{"site", "#Site"}
+	fleetDefinition    = definition{"fleet", "#Fleet", 1}
+	clustersDefinition = definition{"clusters", "#Clusters", 1}
+	serversDefinition  = definition{"servers", "#Servers", 1}
+	packagesDefinition = definition{"packages", "#Packages", 1}
+	siteDefinition     = definition{"site", "#Site", 2} // site → cameras → north
 )
 
 // goodJSON is v as JSON; what is broken is left out, member by member, down to

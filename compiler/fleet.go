@@ -75,6 +75,19 @@ func loadEntries[T any](c *compilation, d definition) (entries[T], []object.Prob
 	return e, problems
 }
 
+// fileProblem is about a file that could not be taken in: a site's own problem
+// if it is in a site's folder, else everybody's, who may import it.
+func (c *compilation) fileProblem(p object.Problem) {
+	for _, s := range c.sites {
+		if strings.HasPrefix(p.File, s.dir+"/") {
+			s.take([]object.Problem{p})
+			return
+		}
+	}
+	c.problems = append(c.problems, p)
+	c.broken = true
+}
+
 // hasCUE reports whether a folder has CUE files of its own.
 func (c *compilation) hasCUE(dir string) bool {
 	list, err := fs.ReadDir(c.files, dir)
@@ -89,8 +102,17 @@ func (c *compilation) hasCUE(dir string) bool {
 	return false
 }
 
-// listSites finds sites/*. A folder without CUE is a mistake and not "no site":
-// what is live of it would be deleted.
+// checkFolders finds sites without CUE. That is a mistake and not "no site", for
+// then what is live of it would be deleted.
+func (c *compilation) checkFolders() {
+	for _, s := range c.sites {
+		if !s.broken && !c.hasCUE(s.dir) {
+			s.problem(object.Position{File: s.dir}, "", "has no CUE file; add one with `package site`, or remove the folder")
+		}
+	}
+}
+
+// listSites finds sites/*.
 func (c *compilation) listSites() {
 	for _, name := range c.options.Absent {
 		dir := path.Join("sites", name)
@@ -108,18 +130,14 @@ func (c *compilation) listSites() {
 			continue
 		}
 		if len(c.sites) == c.options.Limits.Sites {
-			c.problems = append(c.problems, object.Problem{
-				Position: object.Position{File: path.Join("sites", d.Name())},
-				Message:  fmt.Sprintf("the fleet has more than %d sites; split it into several repositories", c.options.Limits.Sites),
-			})
+			c.broken = true
+			c.fleetProblem(object.Position{File: path.Join("sites", d.Name())}, "",
+				"the fleet has more than %d sites; split it into several repositories", c.options.Limits.Sites)
 			return
 		}
 		dir := path.Join("sites", d.Name())
 		s := &site{name: d.Name(), dir: dir, index: diagnose.NewIndex(nil, dir), opaque: true}
 		c.checkSiteName(s)
-		if !c.hasCUE(dir) {
-			s.problem(object.Position{File: dir}, "", "has no CUE file; add one with `package site`, or remove the folder")
-		}
 		c.sites = append(c.sites, s)
 	}
 }

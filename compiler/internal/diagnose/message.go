@@ -159,11 +159,14 @@ func (r rawError) literals() []string {
 	return nil
 }
 
-// place prefers what the syntax says; then the last place that CUE names,
-// which is the innermost; then the parent.
+// place prefers what the syntax says; then what the value itself says; then the
+// last place that CUE names, which is the innermost; then the parent.
 func (w *walker) place(at path, r rawError) object.Position {
 	if p, ok := w.ix.exact(at); ok {
 		return p.value
+	}
+	if p, ok := w.ix.extra[at.String()]; ok {
+		return p
 	}
 	if n := len(r.places); n > 0 {
 		return r.places[n-1]
@@ -186,7 +189,7 @@ func (w *walker) words(at path, r rawError) string {
 		last := r.places[len(r.places)-1]
 		return fmt.Sprintf("has two different values (the other is at %s); keep one", other(r.places, place.value, last))
 	case strings.HasPrefix(r.message, "incomplete value"):
-		return "has no value, only a constraint or a type; give it one"
+		return "has no single value: a choice, a constraint or a type is left (two defaults cancel each other out); give it one"
 	case sensitive(at):
 		return shorten(quoted.ReplaceAllString(r.message, `"…"`))
 	}

@@ -70,7 +70,7 @@ func New(t *tree.Tree) (l *Loader, moduleErr error) {
 		return nil, fmt.Errorf("reading the embedded schema: %w", err)
 	}
 	base, _, _ := strings.Cut(name, "@")
-	return &Loader{fs: t.With(files, "cue.mod"), module: base}, nil
+	return &Loader{fs: t.With(files, "cue.mod", schemaDir), module: base}, nil
 }
 
 // ErrNoModule means that the repository has no cue.mod/module.cue.

@@ -18,8 +18,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"camfleet.dev/compiler/object"
+	"camfleet.dev/schema"
 )
 
 // Limits bound what a commit may make the compiler read.
@@ -63,14 +65,17 @@ func (e *entry) Mode() fs.FileMode {
 
 // Read takes in a commit. What a user can put right is a Problem; an error means
 // that fsys could not be read or ctx was cancelled.
-func Read(ctx context.Context, fsys fs.FS, limits Limits) (*Tree, []object.Problem, error) {
+//
+// The tree is partial where a limit stopped the reading: what is missing is not
+// known. Other problems are about one file, which the tree does not have.
+func Read(ctx context.Context, fsys fs.FS, limits Limits) (t *Tree, partial bool, problems []object.Problem, err error) {
 	r := &reader{ctx: ctx, tree: &Tree{base: fsys, limits: limits, entries: map[string]*entry{}}}
 	r.tree.entries["."] = &entry{name: ".", dir: true}
 	if err := fs.WalkDir(fsys, ".", r.visit); err != nil {
-		return nil, nil, fmt.Errorf("reading the commit's files: %w", err)
+		return nil, false, nil, fmt.Errorf("reading the commit's files: %w", err)
 	}
 	r.tree.sort()
-	return r.tree, r.problems, nil
+	return r.tree, r.partial, r.problems, nil
 }
 
 type reader struct {
@@ -79,6 +84,7 @@ type reader struct {
 	files    int
 	bytes    int64
 	problems []object.Problem
+	partial  bool
 }
 
 func (r *reader) problem(name, format string, args ...any) {
@@ -102,6 +108,7 @@ func (r *reader) visit(name string, d fs.DirEntry, err error) error {
 		return nil
 	}
 	if r.files++; r.files > r.tree.limits.Files {
+		r.partial = true
 		r.problem(name, "the repository has more than %d files; move what is not the fleet's elsewhere, or point camfleet at a subdirectory", r.tree.limits.Files)
 		return fs.SkipAll
 	}
@@ -131,11 +138,16 @@ func (r *reader) file(name string, d fs.DirEntry) error {
 		return err
 	}
 	if int64(len(data)) > r.tree.limits.FileBytes {
-		r.problem(name, "is larger than %d KiB; split it", r.tree.limits.FileBytes>>10)
+		r.problem(name, "is larger than %sB; split it", schema.Size(r.tree.limits.FileBytes))
+		return nil
+	}
+	if !utf8.Valid(data) {
+		r.problem(name, "is not UTF-8 text; save it as that")
 		return nil
 	}
 	if r.bytes += int64(len(data)); r.bytes > r.tree.limits.Bytes {
-		r.problem(name, "with this file the CUE files are larger than %d MiB together; split the fleet", r.tree.limits.Bytes>>20)
+		r.partial = true
+		r.problem(name, "with this file the CUE files are larger than %sB together; split the fleet", schema.Size(r.tree.limits.Bytes))
 		return fs.SkipAll
 	}
 	r.tree.add(name, &entry{name: d.Name(), size: int64(len(data)), data: data})
@@ -165,12 +177,15 @@ func (t *Tree) sort() {
 	}
 }
 
-// With returns a tree with these files added or replaced, and the folder hide
-// (if any) left out. t stays as it is.
-func (t *Tree) With(files map[string][]byte, hide string) *Tree {
+// With returns a tree with these files added or replaced, and the folders in hide
+// left out. t stays as it is.
+func (t *Tree) With(files map[string][]byte, hide ...string) *Tree {
+	hidden := func(name string) bool {
+		return slices.ContainsFunc(hide, func(dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") })
+	}
 	out := &Tree{base: t.base, limits: t.limits, entries: map[string]*entry{".": {name: ".", dir: true}}}
 	for _, name := range t.names() {
-		if _, replaced := files[name]; replaced || name == "." || hide != "" && (name == hide || strings.HasPrefix(name, hide+"/")) {
+		if _, replaced := files[name]; replaced || name == "." || hidden(name) {
 			continue
 		}
 		e := *t.entries[name]
@@ -267,7 +282,7 @@ func (t *Tree) content(name string, e *entry) ([]byte, error) {
 	}
 	data, err := readCapped(t.base, name, t.limits.FileBytes)
 	if err == nil && int64(len(data)) > t.limits.FileBytes {
-		err = &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("is larger than %d KiB", t.limits.FileBytes>>10)}
+		err = &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("is larger than %sB", schema.Size(t.limits.FileBytes))}
 	}
 	return data, err
 }
