@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // maxDials is how many connections one session may open: the first, and one
@@ -22,6 +23,9 @@ type guard struct {
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	allowed string // host:port
 	wrap    func(net.Conn) net.Conn
+
+	// datagrams is how many arrived over UDP, before the library put them in order.
+	datagrams atomic.Uint64
 
 	mutex  sync.Mutex
 	dials  int
@@ -151,12 +155,23 @@ func (g *guard) listenUDP(network, address string) (net.PacketConn, error) {
 	if err := udp.SetReadBuffer(udpBuffer); err != nil {
 		return nil, errors.Join(fmt.Errorf("enlarge the UDP buffer: %w", err), conn.Close())
 	}
-	return &udpConn{UDPConn: udp, guard: g}, nil
+	local, ok := udp.LocalAddr().(*net.UDPAddr)
+	return &udpConn{UDPConn: udp, guard: g, rtp: ok && local.Port%2 == 0}, nil
 }
 
 type udpConn struct {
 	*net.UDPConn
 	guard *guard
+	rtp   bool
+}
+
+// ReadFrom counts what arrives on the RTP port, which is the even one of the two.
+func (c *udpConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, addr, err := c.UDPConn.ReadFrom(b)
+	if err == nil && c.rtp {
+		c.guard.datagrams.Add(1)
+	}
+	return n, addr, err
 }
 
 // WriteTo drops what would go to somebody else than the camera.

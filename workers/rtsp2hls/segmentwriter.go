@@ -112,15 +112,31 @@ func (w *segmentWriter) gap(cause media.Cause) {
 // noteGap keeps the first cause that says something about the camera or its
 // storage: what ended the session is what has to be looked into.
 func (w *segmentWriter) noteGap(cause media.Cause) {
+	before := w.cause
 	switch w.cause {
 	case media.CauseNone, media.CauseConfig, media.CauseStopped:
 		w.cause = cause
 	}
-	if w.cause == media.CauseNone {
-		w.metrics.GapEnds(w.clock.Now()) // nothing is missing: recording is switched off
-		return
+	now := w.clock.Now()
+	switch {
+	case w.cause == media.CauseNone: // nothing is missing: recording is switched off
+		w.metrics.GapEnds(now)
+	case before == media.CauseNone:
+		w.metrics.GapBegins(string(w.cause), w.gapSince(now))
+	case before != w.cause:
+		w.metrics.GapBegins(string(w.cause), now)
 	}
-	w.metrics.GapBegins(string(w.cause), w.clock.Now())
+}
+
+// gapSince is when the recording ended, as far as this run of the worker knows.
+func (w *segmentWriter) gapSince(now time.Time) time.Time {
+	if w.archive == nil || w.committed.Load() == 0 {
+		return now
+	}
+	if last, ok := w.archive.Last(); ok && last.End().Before(now) {
+		return last.End()
+	}
+	return now
 }
 
 // open begins a segment; fresh also a session.

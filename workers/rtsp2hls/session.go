@@ -25,18 +25,18 @@ type session struct {
 	scrub       func(string) string
 	playing     atomic.Bool
 
-	basic    atomic.Bool // the password was sent unencrypted
-	leftOut  atomic.Pointer[string]
-	ingest   atomic.Pointer[ingest]
-	began    time.Time
-	lived    bool
-	flowing  bool
-	packets  uint64
-	randoms  uint64
-	frames   uint64
-	fps      float64 // measured; 0: not yet
-	bitrate  int64
-	measured struct {
+	basic                       atomic.Bool // the password was sent unencrypted
+	leftOut                     atomic.Pointer[string]
+	ingest                      atomic.Pointer[ingest]
+	guard                       atomic.Pointer[guard]
+	began                       time.Time
+	lived                       bool
+	flowing                     bool
+	packets, datagrams, randoms uint64
+	frames                      uint64
+	fps                         float64 // measured; 0: not yet
+	bitrate                     int64
+	measured                    struct {
 		at            time.Time
 		frames, bytes uint64
 	}
@@ -108,7 +108,8 @@ func (s *session) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g := s.guard(u)
+	g := s.newGuard(u)
+	s.guard.Store(g)
 	client := s.client(u, g)
 	if err := client.Start(); err != nil {
 		return fmt.Errorf("start the RTSP client: %w", err)
@@ -124,7 +125,7 @@ func (s *session) run(ctx context.Context) error {
 	return client.Wait()
 }
 
-func (s *session) guard(u *base.URL) *guard {
+func (s *session) newGuard(u *base.URL) *guard {
 	return &guard{dial: s.c.o.Dial, resolve: s.c.o.Resolve, allowed: hostPort(u), wrap: func(c net.Conn) net.Conn {
 		return newPacedConn(c, s.c.o.Timing.Pace, &s.playing)
 	}}
@@ -201,10 +202,10 @@ func (s *session) play(client *gortsplib.Client, u *base.URL) error {
 
 // sample reads the ingest's counters.
 func (s *session) sample(in *ingest, now time.Time) {
-	packets, randoms := in.packets.Load(), in.randoms.Load()
-	if s.lastPacket.IsZero() || packets != s.packets {
+	packets, randoms, datagrams := in.packets.Load(), in.randoms.Load(), s.guard.Load().datagrams.Load()
+	if s.lastPacket.IsZero() || packets != s.packets || datagrams != s.datagrams {
 		s.c.o.Metrics.Packets(packets - s.packets)
-		s.packets, s.lastPacket = packets, now
+		s.packets, s.datagrams, s.lastPacket = packets, datagrams, now
 	}
 	if s.lastRandom.IsZero() || randoms != s.randoms {
 		s.randoms, s.lastRandom = randoms, now
