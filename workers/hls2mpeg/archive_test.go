@@ -106,10 +106,6 @@ func (c *camera) record(s stream, start time.Time, session string, gap *archive.
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if c.session != "" && (session != c.session || hash != c.init) {
-		c.discontinuity++
-	}
-	c.session, c.init = session, hash
 	for _, path := range s.segments {
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -121,7 +117,7 @@ func (c *camera) record(s stream, start time.Time, session string, gap *archive.
 		}
 		e := archive.Entry{
 			Seq: c.seq, Start: start.UnixMilli(), Frames: len(seg.tracks[0].samples), Bytes: int64(len(b)),
-			Session: session, Init: archive.InitName(hash), Discontinuity: c.discontinuity, Gap: gap,
+			Session: session, Init: archive.InitName(hash), Gap: gap,
 		}
 		for _, sm := range seg.tracks[0].samples {
 			e.Duration += int64(sm.duration) * archive.Timescale / int64(init[0].timescale)
@@ -135,6 +131,10 @@ func (c *camera) record(s stream, start time.Time, session string, gap *archive.
 
 func (c *camera) put(e archive.Entry, init, media []byte) {
 	c.t.Helper()
+	if c.session != "" && (e.Session != c.session || e.Init != c.init) {
+		c.discontinuity++
+	}
+	c.session, c.init, e.Discontinuity = e.Session, e.Init, c.discontinuity
 	hour := c.dir.Hour(e.Time())
 	c.must(os.MkdirAll(hour, 0o755))
 	c.must(os.WriteFile(filepath.Join(hour, e.Init), init, 0o644))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -70,36 +69,72 @@ func evaluate[T any](t *testing.T, ctx context.Context, js string) T {
 }
 
 func colourSource(colour, size string, more ...string) []string {
-	in := []string{"-f", "lavfi", "-i", "color=" + colour + ":size=" + size + ":rate=25:duration=6,noise=alls=5", "-c:v", "libx264", "-g", "50", "-pix_fmt", "yuv420p"}
+	in := []string{"-f", "lavfi", "-i", "color=" + colour + ":size=" + size + ":rate=25:duration=4,noise=alls=5", "-c:v", "libx264", "-g", "50", "-pix_fmt", "yuv420p"}
 	return append(in, more...)
 }
 
-func TestExperiment(t *testing.T) {
-	if os.Getenv("E2X") == "" {
-		t.Skip()
-	}
+// The picture's size and profile change, and change back, in one file. ffmpeg and
+// Chromium both decode all of it, wherever they seek to.
+func TestParametersChange(t *testing.T) {
+	red := colourSource("red", "320x240", "-profile:v", "high", "-bf", "2")
 	for _, tc := range []struct {
-		name string
-		b    []string
+		name  string
+		other []string
+		width int
 	}{
-		{"profile", colourSource("blue", "320x240", "-profile:v", "baseline", "-bf", "0", "-refs", "1")},
-		{"size", colourSource("blue", "640x480", "-profile:v", "high", "-bf", "2")},
+		{"profile", colourSource("blue", "320x240", "-profile:v", "baseline", "-bf", "0", "-refs", "1"), 320},
+		{"size", colourSource("blue", "640x480", "-profile:v", "high", "-bf", "2"), 640},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			c := newCamera(t)
-			end := c.record(encode(t, colourSource("red", "320x240", "-profile:v", "high", "-bf", "2")...), noon, "a", nil)
-			end = c.record(encode(t, tc.b...), end, "b", nil)
-			end = c.record(encode(t, colourSource("red", "320x240", "-profile:v", "high", "-bf", "2")...), end, "c", nil)
-			if err := Day(t.Context(), c.options(), date); err != nil {
-				t.Fatal(err)
+			a, b := encode(t, red...), encode(t, tc.other...)
+			end := c.record(a, noon, "a", nil)
+			end = c.record(b, end, "a", nil) // the camera's connection stays: no new session
+			c.record(a, end, "c", nil)
+			c.must(Day(t.Context(), c.options(), date))
+			path := c.dir.DayFile(date)
+			decodes(t, path)
+			near(t, "the file", duration(t, path), 12, 1)
+			m := c.manifest(date)
+			if len(m.Files) != 1 || m.Files[0].Tracks[0].ParameterSets != 2 || m.Sessions != 2 {
+				t.Errorf("manifest: %+v", m)
 			}
-			t.Logf("%+v", c.manifest(date))
-			decodes(t, c.dir.DayFile(date))
-			ctx := browser(t, c.dir.DayFile(date))
-			for _, at := range []float64{1, 7, 3, 9.5, 11.9, 13, 8.1, 0.5} {
-				t.Log(at, evaluate[string](t, ctx, fmt.Sprintf("colour(%v)", at)))
+			if got := packets(t, path, "v:0"); got != 300 {
+				t.Errorf("%d frames, want 300", got)
 			}
-			t.Log(evaluate[float64](t, ctx, "toEnd()"))
+			ctx := browser(t, path)
+			for _, at := range []float64{1, 5, 3, 7.5, 9, 7.9, 0.5, 11.9} {
+				want := "red 320"
+				if at > 4 && at < 8 {
+					want = fmt.Sprintf("blue %d", tc.width)
+				}
+				if got := evaluate[string](t, ctx, fmt.Sprintf("colour(%v)", at)); got != want {
+					t.Errorf("at %v s Chromium shows %s, want %s", at, got, want)
+				}
+			}
+			near(t, "Chromium plays to", evaluate[float64](t, ctx, "toEnd()"), 12, 1)
 		})
+	}
+}
+
+// The same with H.265, which Debian's Chromium cannot decode.
+func TestParametersChangeH265(t *testing.T) {
+	t.Parallel()
+	source := func(size string) stream {
+		return encode(t, "-f", "lavfi", "-i", "testsrc=rate=25:duration=2:size="+size, "-c:v", "libx265",
+			"-x265-params", "log-level=error:keyint=50:min-keyint=50", "-tag:v", "hvc1")
+	}
+	c := newCamera(t)
+	end := c.record(source("320x240"), noon, "a", nil)
+	end = c.record(source("480x360"), end, "b", nil)
+	c.record(source("320x240"), end, "c", nil)
+	c.must(Day(t.Context(), c.options(), date))
+	path := c.dir.DayFile(date)
+	decodes(t, path)
+	near(t, "the file", duration(t, path), 6, 1)
+	sums := frames(t, path, "v:0")
+	if len(sums) != 150 || sums[0] != sums[100] || sums[49] != sums[149] {
+		t.Errorf("%d frames", len(sums))
 	}
 }

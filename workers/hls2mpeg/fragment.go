@@ -338,3 +338,22 @@ func (s *segment) lag(i int, init []initTrack) time.Duration {
 	}
 	return at(i) - at(0)
 }
+
+// dropBefore drops the samples before a decode time.
+func (t *segmentTrack) dropBefore(dts int64) {
+	n, bytes := 0, int64(0)
+	for n < len(t.samples) && t.samples[n].dts < dts {
+		bytes += int64(t.samples[n].size)
+		n++
+	}
+	t.samples = append(t.samples[:0], t.samples[n:]...)
+	t.bytes -= bytes
+	for bytes > 0 {
+		if first := &t.spans[0]; first.size > bytes {
+			first.offset, first.size = first.offset+bytes, first.size-bytes
+			return
+		}
+		bytes -= t.spans[0].size
+		t.spans = append(t.spans[:0], t.spans[1:]...)
+	}
+}

@@ -220,7 +220,7 @@ func (p *planner) place(e archive.Entry, size int64, init []initTrack) {
 		ref.bytes += int64(len(init[0].sets))
 	}
 	for i := range p.seg.tracks {
-		p.addTrack(pt, &init[i], init[0].timescale, &p.seg.tracks[i])
+		p.addTrack(pt, &init[i], init[0].timescale, &p.seg.tracks[i], begins && i > 0)
 	}
 	s.end = pt.tracks[0].end
 	last := ref.samples[len(ref.samples)-1]
@@ -234,23 +234,25 @@ func (p *planner) begins(e archive.Entry, timescale uint32, dts int64) bool {
 	return len(p.plan.parts) == 0 || e.Session != p.last.Session || e.Gap != nil || drift > limit || drift < -limit
 }
 
-// after is where on the part's time line a new stretch begins: where everything
-// before it has ended. Sound ends up to a frame of its own after the picture, and
-// decoders do not take two sounds at once; to wait for it keeps both in step.
-func (p *planner) after(pt *part, init []initTrack, shown int64) (at int64) {
-	if len(pt.tracks) > 0 {
-		at = pt.tracks[0].end
+// after is where on the part's time line a new stretch begins. Sound ends up to
+// a frame of its own after the picture, and decoders do not take two sounds at
+// once: to wait for it keeps all of it, and both in step. But no longer than a
+// picture lasts: the file plays what was recorded, to one frame per session.
+func (p *planner) after(pt *part, init []initTrack, shown int64) int64 {
+	if len(pt.tracks) == 0 {
+		return 0
 	}
-	ref := init[0].timescale
+	ref := pt.tracks[0]
+	at := ref.end
 	for i := range p.seg.tracks[1:] {
 		in, t := &p.seg.tracks[i+1], pt.track(init[i+1].handler)
 		if t == nil || len(in.samples) == 0 {
 			continue
 		}
-		lead := shown - scale(in.samples[0].pts, init[i+1].timescale, ref)
-		at = max(at, scale(t.end, t.init.timescale, ref)+1+lead)
+		lead := shown - scale(in.samples[0].pts, t.init.timescale, ref.init.timescale)
+		at = max(at, scale(t.end, t.init.timescale, ref.init.timescale)+1+lead)
 	}
-	return at
+	return min(at, ref.end+int64(ref.duration))
 }
 
 // begin begins a stretch of e on the part's time line, and notes the gap before it.
@@ -315,17 +317,21 @@ func (pt *part) track(handler fourCC) *track {
 	return nil
 }
 
-// addTrack adds the segment's samples of one track: one chunk.
-func (p *planner) addTrack(pt *part, init *initTrack, ref uint32, in *segmentTrack) {
+// addTrack adds the segment's samples of one track: one chunk. With cut, those
+// that would begin before the track's last one has ended are left out.
+func (p *planner) addTrack(pt *part, init *initTrack, ref uint32, in *segmentTrack, cut bool) {
+	shift := scale(p.shift, ref, init.timescale)
+	t := pt.track(init.handler)
+	if cut && t != nil {
+		in.dropBefore(t.end - shift)
+	}
 	if len(in.samples) == 0 {
 		return
 	}
-	t := pt.track(init.handler)
 	if t == nil {
 		t = &track{init: *init}
 		pt.tracks = append(pt.tracks, t)
 	}
-	shift := scale(p.shift, ref, init.timescale)
 	t.chunks.add(len(in.samples), t.entry(init.entry), pt.bytes)
 	for _, s := range in.samples {
 		t.add(s, s.dts+shift, s.pts+shift)
