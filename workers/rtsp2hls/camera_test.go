@@ -71,11 +71,22 @@ const (
 // newRig starts a simulated camera; record starts what records it.
 func newRig(t *testing.T, cam fakecam.Camera) *rig {
 	t.Helper()
+	r := newRigServer(t, &fakecam.Server{Cameras: map[string]fakecam.Camera{path: cam}})
+	if cam.Username != "" {
+		r.options.Config.Credentials = "north"
+		r.password(cam.Password)
+	}
+	return r
+}
+
+// newRigServer is newRig with a server of the test's own.
+func newRigServer(t *testing.T, server *fakecam.Server) *rig {
+	t.Helper()
 	r := &rig{
 		t: t, dir: archive.Dir(filepath.Join(t.TempDir(), "archive")), secrets: t.TempDir(),
-		log: &logbook{}, registry: prometheus.NewRegistry(),
-		server: &fakecam.Server{Listen: "127.0.0.1:0", Cameras: map[string]fakecam.Camera{path: cam}},
+		log: &logbook{}, registry: prometheus.NewRegistry(), server: server,
 	}
+	server.Listen = "127.0.0.1:0"
 	if err := r.server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -93,10 +104,6 @@ func newRig(t *testing.T, cam fakecam.Camera) *rig {
 		Metrics: set.Camera("gate", "north"),
 		Log:     slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Timing:  quick(),
-	}
-	if cam.Username != "" {
-		r.options.Config.Credentials = "north"
-		r.password(cam.Password)
 	}
 	return r
 }
