@@ -5,8 +5,10 @@ const STALLED_AFTER = 6; // seconds without progress
 const FALL_BACK_AFTER = 3; // failures of low latency in a row
 const RETRY_LOW_AFTER = 60_000;
 
-// Low latency drifts back after every stall; these bring it to the edge again.
-const CATCH_UP = { from: 1.2, until: 0.7, rate: 1.08, jump: 4 };
+// Low latency drifts back after every stall. EDGE is how many seconds of
+// picture are kept ready: as little as this network allows, which is learned
+// from the stalls.
+const EDGE = { least: 0.4, most: 2, step: 0.2, calm: 30_000, slack: 0.15, rate: 1.1, jump: 3 };
 
 // LivePlayer plays one camera in a box, for ever: it starts again after errors,
 // stalls and parameter changes, and falls back to plain HLS when low latency
@@ -15,13 +17,15 @@ export class LivePlayer {
   constructor(box, { label, low, plain, latency, onMode }) {
     Object.assign(this, { box, label, low, plain, latency, onMode });
     this.failures = 0;
+    this.edge = EDGE.least;
+    this.calmSince = Date.now();
     this.player = null;
     this.timer = null;
   }
 
   start() {
     if (this.timer) return;
-    this.timer = setInterval(() => this.watch(), 1000);
+    this.timer = setInterval(() => this.watch(), 500);
     this.open();
   }
 
@@ -53,6 +57,7 @@ export class LivePlayer {
     });
     this.player.el().setAttribute('aria-label', this.label);
     this.player.on('error', () => this.failed());
+    this.player.on('waiting', () => this.stalled());
     this.lastTime = 0;
     this.lastMoved = Date.now();
   }
@@ -81,13 +86,24 @@ export class LivePlayer {
     else if (this.latency === 'low' && this.useLow()) { this.failures = 0; this.open(); }
   }
 
+  // stalled is a picture that waits for its next part: keep more ready.
+  stalled() {
+    if (!this.isLow || this.player.currentTime() < 2) return;
+    this.edge = Math.min(EDGE.most, this.edge + EDGE.step);
+    this.calmSince = Date.now();
+  }
+
   catchUp() {
     const p = this.player;
+    if (Date.now() - this.calmSince > EDGE.calm) {
+      this.edge = Math.max(EDGE.least, this.edge - EDGE.step / 2);
+      this.calmSince = Date.now();
+    }
     const end = p.buffered().length ? p.buffered().end(p.buffered().length - 1) : 0;
-    const behind = end - p.currentTime();
-    if (behind > CATCH_UP.jump) p.currentTime(end - CATCH_UP.until);
-    else if (behind > CATCH_UP.from) p.playbackRate(CATCH_UP.rate);
-    else if (behind < CATCH_UP.until) p.playbackRate(1);
+    const ready = end - p.currentTime();
+    if (ready > this.edge + EDGE.jump) p.currentTime(end - this.edge);
+    else if (ready > this.edge + EDGE.slack) p.playbackRate(EDGE.rate);
+    else if (ready < this.edge) p.playbackRate(1);
   }
 
   failed() {
