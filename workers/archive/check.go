@@ -51,11 +51,17 @@ func Check(ctx context.Context, dir Dir) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("check: %w", err)
 	}
+	var newest time.Time
+	for _, at := range hours {
+		if _, err := os.Stat(filepath.Join(dir.Hour(at), JournalName)); err == nil {
+			newest = at
+		}
+	}
 	for _, at := range hours {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := c.hour(at, at.Equal(hours[len(hours)-1])); err != nil {
+		if err := c.hour(at, !at.Before(newest)); err != nil {
 			return nil, fmt.Errorf("check: %w", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ func story(b *bench, f *faults) (acked []Entry) {
 
 // used prepares a folder with two hours in it.
 func used(t *testing.T) *bench {
-	b := newBench(t)
+	b := newBenchIn(t, memoryDir(t))
 	b.clock.now = began.Add(-time.Hour)
 	b.o.FS = newFaults(0, nil)
 	b.open().record(8, 1000)
@@ -75,11 +76,24 @@ func TestFaultAtEveryStep(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			for at := 1; at <= dry.count; at++ {
+				if mode.err != unix.EIO && reads(dry.trace[at-1]) {
+					continue // the same as before the next step that changes something
+				}
 				name := fmt.Sprintf("%d-%s", at, dry.trace[at-1])
 				t.Run(name, func(t *testing.T) { faultAt(t, at, mode.err, mode.power) })
 			}
 		})
 	}
+}
+
+// reads tells whether a step changes nothing on disk.
+func reads(op string) bool {
+	for _, s := range []string{".read", ".stat", ".list", ".close"} {
+		if strings.HasSuffix(op, s) {
+			return true
+		}
+	}
+	return op == "list"
 }
 
 func faultAt(t *testing.T, at int, fault error, power bool) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"testing"
 	"time"
 )
@@ -50,10 +51,23 @@ type bench struct {
 	drops []Drop
 }
 
-func newBench(t testing.TB) *bench {
+func newBench(t testing.TB) *bench { return newBenchIn(t, t.TempDir()) }
+
+// memoryDir is a folder in memory, where there is one: for tests that make
+// many small files and lose nothing by it.
+func memoryDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "camfleet-archive-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func newBenchIn(t testing.TB, dir string) *bench {
 	b := &bench{t: t, clock: &clock{now: began}}
 	b.o = Options{
-		Dir: Dir(t.TempDir()), Log: quiet(), Policy: Policy{MinFree: -1},
+		Dir: Dir(dir), Log: quiet(), Policy: Policy{MinFree: -1},
 		Now:     func() time.Time { return b.clock.now },
 		Uptime:  func() time.Duration { return b.clock.up },
 		Dropped: func(d Drop) { b.drops = append(b.drops, d) },

@@ -84,7 +84,8 @@ func (e Entry) append(b []byte) []byte {
 // ParseEntry reads one journal line and checks that it can be one: names are
 // plain file names, numbers are in range.
 func ParseEntry(line []byte) (Entry, error) {
-	var e Entry
+	// What is absent stays out of range.
+	e := Entry{Seq: maxSequence, Duration: -1, Frames: -1, Bytes: -1, Discontinuity: maxSequence}
 	if err := json.Unmarshal(line, &e); err != nil {
 		return Entry{}, fmt.Errorf("journal: %w", err)
 	}
@@ -98,6 +99,8 @@ func (e Entry) valid() error {
 	switch {
 	case e.Start <= 0 || e.Start > maxTime:
 		return fmt.Errorf("start %d is not a time", e.Start)
+	case e.Seq >= maxSequence || e.Discontinuity >= maxSequence:
+		return fmt.Errorf("sequence %d or discontinuity %d is out of range", e.Seq, e.Discontinuity)
 	case e.Duration < 0 || e.Duration > maxDuration:
 		return fmt.Errorf("duration %d is out of range", e.Duration)
 	case e.Frames < 0 || e.Bytes < 0:
