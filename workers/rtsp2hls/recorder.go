@@ -38,6 +38,7 @@ type recorder struct {
 	fresh    bool // the next segment begins a new session
 	ready    bool // Start was called
 	dropping bool // up to the next random frame
+	behind   bool // dropping because the disk is too slow
 	recut    bool // parameter sets changed: the next frame begins a segment
 
 	origin   int64 // DTS of the session's first video frame: 0 in the files
@@ -170,11 +171,14 @@ func (r *recorder) cuts(u media.Unit) bool {
 // begin opens a segment with u as its first frame.
 func (r *recorder) begin(u media.Unit) bool {
 	if r.writer.behind() {
-		r.writer.gap(media.CauseStorage)
-		r.dropping, r.fresh = true, true
+		if !r.behind {
+			r.writer.gap(media.CauseStorage)
+		}
+		r.behind, r.dropping, r.fresh = true, true, true
 		return false
 	}
-	if !u.Random { // after an interruption that no one told of
+	r.behind = false
+	if r.fresh && !u.Random { // recording was switched on
 		r.dropping = true
 		return false
 	}
