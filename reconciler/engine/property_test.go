@@ -116,7 +116,7 @@ func checkKept(t *testing.T, seed uint64, r *object.Result, before []engine.Live
 
 func TestConverges(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(80) {
+	for seed := range uint64(30) {
 		converge(t, seed)
 	}
 }

@@ -163,7 +163,7 @@ func (h *Host) Close() error {
 		errs = append(errs, h.sockets.Close())
 	}
 	if h.lock != nil {
-		errs = append(errs, h.lock.Close())
+		errs = append(errs, unlock(h.lock))
 	}
 	return errors.Join(errs...)
 }

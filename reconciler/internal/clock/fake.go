@@ -11,6 +11,7 @@ type Fake struct {
 	mu      sync.Mutex
 	now     time.Time
 	waiting map[*waiter]bool
+	calls   int
 	changed chan struct{} // closed when waiting changes
 }
 
@@ -39,6 +40,7 @@ func (f *Fake) After(d time.Duration) (<-chan time.Time, func()) {
 	defer f.mu.Unlock()
 	w := &waiter{at: f.now.Add(d), c: make(chan time.Time, 1)}
 	f.waiting[w] = true
+	f.calls++
 	f.notify()
 	f.fire()
 	return w.c, func() {
@@ -72,6 +74,14 @@ func (f *Fake) Waiting(ctx context.Context, n int) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// Calls is how often After was called: whoever calls it once more has done
+// what there was to do.
+func (f *Fake) Calls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls
 }
 
 // Next is how long it takes until somebody is due; false when nobody waits.
