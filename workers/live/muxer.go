@@ -36,6 +36,7 @@ type muxer struct {
 	shift  int64             // added to the video's timestamps, in ticks of its clock
 	next   int64             // shifted DTS at which the last video frame ends
 	step   int64             // the last frame's duration
+	late   int64             // ticks that a frame is shown after it is decoded, at most
 	wait   bool              // for a key frame
 	fresh  bool              // that key frame begins a session
 }
@@ -118,12 +119,19 @@ func (m *muxer) write(u media.Unit) error {
 	switch {
 	case err == nil:
 		m.advance(u.DTS + m.shift)
+		m.late = max(m.late, min(u.PTS-u.DTS, int64(t.ClockRate)))
 		return nil
 	case key:
 		return fmt.Errorf("writing a key frame: %w", err)
 	}
 	m.wait = true
 	return fmt.Errorf("%w: %w", errSkip, err)
+}
+
+// reorder is the longest time that a frame is shown after it is decoded: more
+// than none where there are B-frames.
+func (m *muxer) reorder() time.Duration {
+	return time.Duration(m.late) * time.Second / time.Duration(m.tracks[0].ClockRate)
 }
 
 func (m *muxer) advance(dts int64) {

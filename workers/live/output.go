@@ -40,6 +40,7 @@ type output struct {
 	endOnce sync.Once
 	behind  bool         // owned by push: units are dropped until a key frame
 	fresh   bool         // owned by push: the next unit begins a session
+	reorder atomic.Int64 // nanoseconds that a frame is shown after it is decoded, at most
 	pending atomic.Int64 // units that were pushed and are not written yet
 
 	mu      sync.RWMutex // between writing units and rendering answers
@@ -163,6 +164,7 @@ func (out *output) write(e event) (err error) {
 		return err
 	}
 	if e.unit.Track == 0 {
+		out.reorder.Store(int64(out.muxer.reorder()))
 		out.advance()
 	}
 	return nil
@@ -241,6 +243,16 @@ func (out *output) render(name, query string) *answer {
 		return &answer{}
 	}
 	return out.ask(name, query)
+}
+
+// playlist renders a playlist, which is never cached.
+func (out *output) playlist(name, query string) *answer {
+	a := out.render(name, query)
+	body := withHoldBack(a.body.Bytes(), time.Duration(out.reorder.Load()))
+	a.body.Reset()
+	a.body.Write(body)
+	a.header.Set("Cache-Control", "no-store")
+	return a
 }
 
 func (out *output) ask(name, query string) *answer {

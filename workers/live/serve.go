@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -39,8 +38,8 @@ func (a *answer) Write(b []byte) (int, error) {
 	return a.body.Write(b)
 }
 
-// send copies a to w; a playlist is never cached.
-func (a *answer) send(w http.ResponseWriter, playlist bool) {
+// send copies a to w.
+func (a *answer) send(w http.ResponseWriter) {
 	if a.status == 0 {
 		a.status = http.StatusNotFound
 	}
@@ -51,14 +50,9 @@ func (a *answer) send(w http.ResponseWriter, playlist bool) {
 	for k, v := range a.header {
 		w.Header()[k] = v
 	}
-	body := a.body.Bytes()
-	if playlist {
-		body = moreHoldBack(body)
-		w.Header().Set("Cache-Control", "no-store")
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))
 	w.WriteHeader(a.status)
-	w.Write(body) //nolint:errcheck // the client went away
+	w.Write(a.body.Bytes()) //nolint:errcheck // the client went away
 }
 
 // ServeHTTP answers for the last element of the request's path: index.m3u8 and
@@ -93,7 +87,7 @@ func (s *Stream) serveIndex(ctx context.Context, w http.ResponseWriter) {
 		notYet(w)
 		return
 	}
-	out.render(indexName, genParam+"="+out.gen).send(w, true)
+	out.playlist(indexName, genParam+"="+out.gen).send(w)
 }
 
 // servePlaylist waits as _HLS_msn and _HLS_part ask (RFC 8216bis §6.2.5.2).
@@ -127,7 +121,7 @@ func (s *Stream) servePlaylist(ctx context.Context, w http.ResponseWriter, name 
 		if skip := q.Get("_HLS_skip"); skip == "YES" || skip == "v2" {
 			query = "_HLS_skip=" + skip
 		}
-		out.render(name, query).send(w, true)
+		out.playlist(name, query).send(w)
 	}
 }
 
@@ -153,7 +147,7 @@ func (s *Stream) serveMedia(ctx context.Context, w http.ResponseWriter, name str
 			return
 		}
 	}
-	out.render(name, "").send(w, false)
+	out.render(name, "").send(w)
 }
 
 // reload is what a blocking playlist request asks for.
@@ -181,32 +175,6 @@ func parseReload(q url.Values) (reload, error) {
 		return r, fmt.Errorf("_HLS_part needs _HLS_msn")
 	}
 	return r, nil
-}
-
-// holdBack is PART-HOLD-BACK as a multiple of the part target. gohlslib writes
-// 2.5, which makes video.js wait several times a minute; RFC 8216bis §4.4.3.8
-// asks for at least 3.
-const holdBack = 3.5
-
-// moreHoldBack puts holdBack into a media playlist.
-func moreHoldBack(playlist []byte) []byte {
-	const tag = "PART-HOLD-BACK="
-	i := bytes.Index(playlist, []byte(tag))
-	if i < 0 {
-		return playlist
-	}
-	i += len(tag)
-	n := bytes.IndexAny(playlist[i:], ",\n")
-	_, target, ok := bytes.Cut(playlist, []byte("PART-TARGET="))
-	if n < 0 || !ok {
-		return playlist
-	}
-	target, _, _ = bytes.Cut(target, []byte("\n"))
-	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(target)), 64)
-	if err != nil {
-		return playlist
-	}
-	return slices.Concat(playlist[:i], strconv.AppendFloat(nil, holdBack*seconds, 'f', 3, 64), playlist[i+n:])
 }
 
 func notLive(w http.ResponseWriter, cause media.Cause) {
