@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -181,7 +182,7 @@ func TestSlowDisk(t *testing.T) {
 	for i, u := range units {
 		if i == 25*190 {
 			close(disk.gate)
-			for deadline := time.Now().Add(deadline); w.behind(); {
+			for deadline := time.Now().Add(deadline); w.backlog.Load() > 0 || len(w.jobs) > 0; runtime.Gosched() {
 				if time.Now().After(deadline) {
 					t.Fatal("the disk does not catch up")
 				}
