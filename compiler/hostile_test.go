@@ -186,4 +186,3 @@ func TestSecretsStayOut(t *testing.T) {
 		}
 	}
 }
-

@@ -105,6 +105,8 @@ func (ix *Index) expr(at path, e ast.Expr) {
 		}
 	case *ast.ParenExpr:
 		ix.expr(at, e.X)
+	case *ast.Alias:
+		ix.expr(at, e.Expr)
 	case *ast.BinaryExpr:
 		if e.Op == token.AND {
 			ix.expr(at, e.X)

@@ -35,7 +35,13 @@ func DidYouMean(name string, known []string, kind string) string {
 func Nearest(name string, known []string) string {
 	// A third of the letters may be wrong; beyond that a guess is noise.
 	best, least := "", max(1, len(name)/3)+1
+	if len(name) > 100 {
+		return "" // nobody's typing mistake
+	}
 	for _, k := range known {
+		if len(k) > 100 {
+			continue
+		}
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least || d == least && best != "" && k < best {
 			best, least = k, d
 		}
@@ -46,9 +52,6 @@ func Nearest(name string, known []string) string {
 // distance is the number of letters to insert, drop, replace or swap with their
 // neighbour (optimal string alignment).
 func distance(a, b string) int {
-	if len(a) > 100 || len(b) > 100 {
-		return 100
-	}
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
 		last[j] = j
