@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,39 +23,88 @@ func (d Dir) DayDropped(date string) string {
 	return filepath.Join(string(d), DaysFolder, date+droppedSuffix)
 }
 
-// day is a day file.
+// day is a local day's files: <date>.mp4, and <date>-2.mp4 and so on where one
+// file could not hold all of it.
 type day struct {
 	date  string
 	end   time.Time // of the local day
+	files []string
 	bytes int64
+	// whole is true when the manifest is there, which is written last.
+	whole bool
+	// dropped is true when retention has begun to drop it.
+	dropped bool
 }
 
-// listDays lists the day files, oldest first.
+// dayOf reads the date in the name of a day's file, and what kind of file it is.
+func dayOf(name string) (date, kind string, ok bool) {
+	kind = filepath.Ext(name)
+	stem := strings.TrimSuffix(name, kind)
+	if len(stem) < len(DateLayout) {
+		return "", "", false
+	}
+	date, part := stem[:len(DateLayout)], stem[len(DateLayout):]
+	if _, err := time.Parse(DateLayout, date); err != nil {
+		return "", "", false
+	}
+	if n, err := strconv.Atoi(strings.TrimPrefix(part, "-")); part != "" && (kind != ".mp4" || err != nil || n < 2) {
+		return "", "", false
+	}
+	return date, kind, true
+}
+
+// listDays lists the days that have files, oldest first.
 func listDays(fsys FS, dir Dir, loc *time.Location) ([]day, error) {
-	folder := filepath.Join(string(dir), DaysFolder)
-	entries, err := fsys.ReadDir("days.list", folder)
+	entries, err := fsys.ReadDir("days.list", filepath.Join(string(dir), DaysFolder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list the day files: %w", err)
 	}
-	var days []day
+	byDate := map[string]*day{}
 	for _, e := range entries {
-		date, ok := strings.CutSuffix(e.Name(), ".mp4")
-		t, terr := time.ParseInLocation(DateLayout, date, loc)
-		if !ok || terr != nil {
+		date, kind, ok := dayOf(e.Name())
+		if !ok {
 			continue
 		}
-		info, err := e.Info()
-		if err != nil {
-			continue // dropped meanwhile
+		d := byDate[date]
+		if d == nil {
+			d = &day{date: date, end: dayEnd(date, loc)}
+			byDate[date] = d
 		}
-		end := time.Date(t.Year(), t.Month(), t.Day()+1, 0, 0, 0, 0, loc)
-		days = append(days, day{date: date, end: end, bytes: info.Size()})
+		d.add(e, kind)
 	}
-	slices.SortFunc(days, func(a, b day) int { return strings.Compare(a.date, b.date) })
+	days := make([]day, 0, len(byDate))
+	for _, date := range slices.Sorted(maps.Keys(byDate)) {
+		if d := byDate[date]; len(d.files) > 0 {
+			days = append(days, *d)
+		}
+	}
 	return days, nil
+}
+
+func (d *day) add(e fs.DirEntry, kind string) {
+	switch kind {
+	case ".mp4":
+		if info, err := e.Info(); err == nil { // else dropped meanwhile
+			d.files = append(d.files, e.Name())
+			d.bytes += info.Size()
+		}
+	case ".json":
+		d.whole = true
+	case droppedSuffix:
+		d.dropped = true
+	}
+}
+
+// dayEnd is when a local day ends; it has 23, 24 or 25 hours.
+func dayEnd(date string, loc *time.Location) time.Time {
+	t, err := time.ParseInLocation(DateLayout, date, loc)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Date(t.Year(), t.Month(), t.Day()+1, 0, 0, 0, 0, loc)
 }
 
 // readSeconds reads how much is recorded in a day file from its manifest; 0
@@ -72,13 +123,16 @@ func readSeconds(fsys FS, dir Dir, date string) float64 {
 	return m.Seconds
 }
 
-// spareDays are the day files that may be dropped: all but the newest.
+// spareDays are the days that may be dropped: all but the newest, and none that
+// is being made.
 func (st *store) spareDays(p Policy) []day {
 	days, err := listDays(st.fs, st.dir, p.location())
-	if err != nil || len(days) == 0 {
+	if err != nil {
+		st.log.Warn("cannot tell which day files there are", "error", err)
 		return nil
 	}
-	return days[:len(days)-1]
+	days = slices.DeleteFunc(days, func(d day) bool { return !d.whole && !d.dropped })
+	return days[:max(0, len(days)-1)]
 }
 
 // inDayFile tells whether an hour is in a day file, too.
@@ -102,9 +156,11 @@ func (st *store) retainDays(p Policy, now time.Time) error {
 	for _, d := range days {
 		sum += d.bytes
 	}
-	for _, d := range days[:max(0, len(days)-1)] {
+	for _, d := range st.spareDays(p) {
 		why := Reason("")
 		switch {
+		case d.dropped: // and then somebody stopped us
+			why = ReasonAge
 		case p.Days.Age > 0 && now.Sub(d.end) > p.Days.Age:
 			why = ReasonAge
 		case p.Days.Bytes > 0 && sum > p.Days.Bytes:
@@ -127,8 +183,11 @@ func (st *store) dropDay(d day, why Reason) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("drop day %s: %w", d.date, err)
 	}
-	if err := st.fs.Remove("days.remove", st.dir.DayFile(d.date)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("drop day %s: %w", d.date, err)
+	for _, name := range d.files {
+		path := filepath.Join(string(st.dir), DaysFolder, name)
+		if err := st.fs.Remove("days.remove", path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("drop day %s: %w", d.date, err)
+		}
 	}
 	st.indexDirty = true
 	st.report(Drop{Reason: why, Days: 1, Bytes: d.bytes})

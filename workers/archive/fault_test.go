@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +77,7 @@ func TestFaultAtEveryStep(t *testing.T) {
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			for at := 1; at <= dry.count; at++ {
+			for _, at := range steps(dry.trace) {
 				if mode.err != unix.EIO && reads(dry.trace[at-1]) {
 					continue // the same as before the next step that changes something
 				}
@@ -84,6 +86,27 @@ func TestFaultAtEveryStep(t *testing.T) {
 			}
 		})
 	}
+}
+
+// steps numbers the steps to try: of those of one name the first, the last and
+// some between; all of them when CAMFLEET_SWEEP is set.
+func steps(trace []string) []int {
+	of := map[string][]int{}
+	for i, op := range trace {
+		of[op] = append(of[op], i+1)
+	}
+	var chosen []int
+	for _, all := range of {
+		n := min(len(all), 4)
+		if os.Getenv("CAMFLEET_SWEEP") != "" {
+			n = len(all)
+		}
+		for i := range n {
+			chosen = append(chosen, all[i*(len(all)-1)/max(1, n-1)])
+		}
+	}
+	slices.Sort(chosen)
+	return chosen
 }
 
 // reads tells whether a step changes nothing on disk.

@@ -110,6 +110,9 @@ func makeIndex(fsys FS, dir Dir) (Index, error) {
 		return x, err
 	}
 	for _, d := range days {
+		if !d.whole {
+			continue // being made, or being dropped
+		}
 		x.Days = append(x.Days, IndexDay{Date: d.date, Bytes: d.bytes, Seconds: readSeconds(fsys, dir, d.date)})
 	}
 	return x, nil

@@ -179,8 +179,15 @@ func (b *bench) dates() []string {
 
 func TestRetainDays(t *testing.T) {
 	b := memoryBench(t, Policy{Window: 3, MinFree: -1})
+	part := b.path(DaysFolder, "2026-11-18-2.mp4") // the day's second file
 	for _, date := range []string{"2026-11-18", "2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22"} {
 		b.dayFile(date, 100)
+	}
+	making := b.o.Dir.DayFile("2026-11-01") // no manifest yet
+	for _, path := range []string{part, making} {
+		if err := os.WriteFile(path, make([]byte, 10), fileMode); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b.clock.now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	b.record(1, 100)
@@ -191,12 +198,21 @@ func TestRetainDays(t *testing.T) {
 	if got := b.dates(); !slices.Equal(got, []string{"2026-11-21", "2026-11-22"}) {
 		t.Errorf("days left: %v", got)
 	}
-	if a, s := b.dropped(ReasonAge), b.dropped(ReasonBytes); a.Days != 2 || s.Days != 1 || s.Bytes != 100 {
+	if a, s := b.dropped(ReasonAge), b.dropped(ReasonBytes); a.Days != 2 || a.Bytes != 210 || s.Days != 1 || s.Bytes != 100 {
 		t.Errorf("dropped %+v", b.drops)
 	}
 	marks, _ := filepath.Glob(b.path(DaysFolder, "*"+droppedSuffix))
 	if want := []string{b.o.Dir.DayDropped("2026-11-19"), b.o.Dir.DayDropped("2026-11-20")}; !slices.Equal(marks, want) {
 		t.Errorf("marks: %v; the days whose segments are still there are %v", marks, want)
+	}
+	if _, err := os.Stat(part); !os.IsNotExist(err) {
+		t.Errorf("the dropped day's second file is left: %v", err)
+	}
+	if _, err := os.Stat(making); err != nil {
+		t.Errorf("a day file was dropped while it was being made: %v", err)
+	}
+	if err := os.Remove(making); err != nil {
+		t.Fatal(err)
 	}
 	b.w.Update(Policy{Window: 3, MinFree: -1, Days: Limits{Age: time.Hour, Bytes: 1}})
 	b.clock.advance(daysEvery)
