@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 // inline is a kustomization with one patch of all Pods.
@@ -221,6 +222,8 @@ func FuzzApply(f *testing.F) {
 	}
 	objs := gate(f, 1)
 	f.Fuzz(func(t *testing.T, kust, other string) {
+		watchdog := time.AfterFunc(20*time.Second, func() { panic(fmt.Sprintf("still at it after 20 s: %q, %q", kust, other)) })
+		defer watchdog.Stop()
 		out, problems := Apply(t.Context(), folder(File, kust, "x.yaml", other, "a/kustomization.yaml", other), "gate", objs)
 		for _, p := range problems {
 			if p.File == "" || p.Message == "" {
