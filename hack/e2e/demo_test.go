@@ -222,7 +222,7 @@ func (d *demo) waitFor(what string, limit time.Duration, ok func(status) bool) t
 	}
 }
 
-// allLive waits until n cameras are live and each has a plain playlist.
+// allLive waits until n cameras are live and each has a segment in its playlist.
 func (d *demo) allLive(n int, limit time.Duration) {
 	d.t.Helper()
 	d.waitFor(fmt.Sprintf("%d cameras live", n), limit, func(s status) bool {
@@ -231,7 +231,7 @@ func (d *demo) allLive(n int, limit time.Duration) {
 			if c.State != "live" {
 				continue
 			}
-			if _, code := d.get(c.Live); code == http.StatusOK {
+			if body, code := d.get(c.Live); code == http.StatusOK && strings.Contains(body, "#EXTINF") {
 				live++
 			}
 		}
