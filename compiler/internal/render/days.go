@@ -60,7 +60,7 @@ func (r *renderer) daysTemplate(name string) corev1.PodTemplateSpec {
 	spec.Containers = []corev1.Container{{
 		Name:            "hls2mpeg",
 		Image:           r.image(r.ClusterSpec.Images.Camfleet),
-		Command:         []string{Worker, "hls2mpeg", "--config", cameraDir, "--archive", archiveDir},
+		Command:         []string{Worker, "hls2mpeg", "--config", cameraDir, "--archive", archiveDir, "--log-format", "json"},
 		VolumeMounts:    []corev1.VolumeMount{archiveMount(name), mount("camera", cameraDir)},
 		Resources:       resources(resource.MustParse("100m"), resource.MustParse("96Mi"), resource.MustParse("256Mi")),
 		SecurityContext: locked(),
