@@ -116,7 +116,9 @@ func TestComesBack(t *testing.T) {
 
 	s.Stop(media.CauseUnreachable)
 	v.want(http.StatusServiceUnavailable, indexName)
-	v.media(uri, nil) // who watches keeps what there is
+	// Who watches keeps what there is, and does not wait for more.
+	m := v.media(uri, reloadQuery(edge(v.media(uri, nil))))
+	v.want(http.StatusServiceUnavailable, m.PreloadHint.URI)
 	again := clip(t, "motion.h264")
 	for i := range again.units {
 		again.units[i].PTS += 1 << 40
@@ -192,7 +194,7 @@ func TestBrokenUnits(t *testing.T) {
 	}
 	src.untilKey(s)
 	eventually(t, "the queue is read", func() bool {
-		out := s.running(func(*output) bool { return true })
+		out, _ := s.running(func(*output) bool { return true })
 		return out == nil || len(out.queue) == 0
 	})
 	if status, _, _ := v.get(uri); status != http.StatusOK { // it started anew

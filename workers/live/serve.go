@@ -56,16 +56,14 @@ func (a *answer) send(w http.ResponseWriter) {
 }
 
 // ServeHTTP answers for the last element of the request's path: index.m3u8 and
-// what it leads to. It blocks at most for Options.Wait.
+// what it leads to. It blocks as long as Options.Wait says, and not longer than the client stays.
 func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.o.Wait)
-	defer cancel()
-	name := path.Base(r.URL.Path)
+	ctx, name := r.Context(), path.Base(r.URL.Path)
 	switch {
 	case name == indexName:
 		s.serveIndex(ctx, w)
@@ -82,6 +80,8 @@ func (s *Stream) serveIndex(ctx context.Context, w http.ResponseWriter) {
 		notLive(w, cause)
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.o.Wait)
+	defer cancel()
 	ok, err := out.until(ctx, func(_ position, ready bool) bool { return ready })
 	if !ok || err != nil {
 		notYet(w)
@@ -94,11 +94,13 @@ func (s *Stream) serveIndex(ctx context.Context, w http.ResponseWriter) {
 // When the bound is reached it answers with the playlist as it is, so that a
 // player goes on asking instead of giving up.
 func (s *Stream) servePlaylist(ctx context.Context, w http.ResponseWriter, name string, q url.Values) {
-	out := s.running(func(out *output) bool { return q.Get(genParam) == out.gen })
+	out, wait := s.running(func(out *output) bool { return q.Get(genParam) == out.gen })
 	if out == nil {
 		gone(w)
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
 	want, err := parseReload(q)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -127,11 +129,13 @@ func (s *Stream) servePlaylist(ctx context.Context, w http.ResponseWriter, name 
 
 // serveMedia serves a segment or a part; the part that is hinted at is waited for.
 func (s *Stream) serveMedia(ctx context.Context, w http.ResponseWriter, name string) {
-	out := s.running(func(out *output) bool { return out.isReady() })
+	out, wait := s.running(func(out *output) bool { return out.isReady() })
 	if out == nil {
 		gone(w)
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
 	if n, isPart := partNumber(name); isPart {
 		unknown := false
 		ok, err := out.until(ctx, func(pos position, _ bool) bool {

@@ -26,6 +26,9 @@ func streaming(t testing.TB, src *source, o Options) *Stream {
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
+	if o.Wait == 0 {
+		o.Wait = 5 * patience
+	}
 	o.Tick = time.Millisecond
 	s := New(o)
 	t.Cleanup(s.Close)
@@ -50,7 +53,7 @@ func started(t testing.TB, s *Stream, v *viewer, src *source) string {
 func settled(t testing.TB, s *Stream) {
 	t.Helper()
 	eventually(t, "what was fed is written", func() bool {
-		out := s.running(func(*output) bool { return true })
+		out, _ := s.running(func(*output) bool { return true })
 		return out == nil || out.pending.Load() == 0
 	})
 }
@@ -271,7 +274,7 @@ func TestNotLive(t *testing.T) {
 func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	src := clip(t, "motion.h264")
-	s := streaming(t, src, Options{Wait: 30 * time.Millisecond})
+	s := streaming(t, src, Options{Wait: 100 * time.Millisecond})
 	v := watch(t, s)
 	v.want(http.StatusServiceUnavailable, indexName) // no second key frame
 	src.untilKey(s)
