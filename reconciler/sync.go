@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -131,16 +132,20 @@ func (r *Reconciler) done(ctx context.Context, set engine.ChangeSet) {
 }
 
 func (r *Reconciler) tell(set engine.ChangeSet) {
+	held := map[string]int{} // by reason
 	for _, c := range set.Changes {
 		switch c.Action {
 		case engine.Failed:
 			r.Log.Error("not applied; it is tried again", "object", c.ID, "site", c.Site, "camera", c.Camera, "tried", c.Tried, "reason", c.Reason)
 		case engine.Held:
-			r.Log.Warn("held", "object", c.ID, "site", c.Site, "camera", c.Camera, "reason", c.Reason)
+			held[c.Reason]++
 		case engine.Unchanged:
 		default:
 			r.Log.Debug(string(c.Action), "object", c.ID, "site", c.Site, "camera", c.Camera, "reason", c.Reason)
 		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(held)) {
+		r.Log.Warn("deletions are held", "objects", held[reason], "reason", reason)
 	}
 	r.Log.Info("synced", "commit", short(set.Commit), "summary", set.Summary())
 }

@@ -92,6 +92,9 @@ func TestHeldSaysWhatToDo(t *testing.T) {
 		if c := find(t, set, id); c.Reason != want {
 			t.Errorf("%s: %s", id, c.Reason)
 		}
+		if n := strings.Count(set.String(), want); n != 1 {
+			t.Errorf("the table says it %d times:\n%s", n, set)
+		}
 	}
 }
 

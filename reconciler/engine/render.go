@@ -61,19 +61,26 @@ func (c Change) columns() []string {
 	return []string{action, c.ID.String(), source, strings.ReplaceAll(reason, "\n", "; ")}
 }
 
-// Table writes one aligned line per change that is not Unchanged, and the
-// summary. colour, if not nil, wraps the action's word in what a terminal
+// Table writes one aligned line per change that is not Unchanged, then why
+// something is held (once for all that share the reason), then the summary. colour, if not nil, wraps the action's word in what a terminal
 // needs; it must not change its width on the screen.
 func (s ChangeSet) Table(w io.Writer, colour func(Action, string) string) error {
 	changed := s.Changed().Changes
 	var width [3]int
+	var held []string
 	for _, c := range changed {
+		if c.Action == Held && !slices.Contains(held, c.Reason) {
+			held = append(held, c.Reason)
+		}
 		for i, col := range c.columns()[:3] {
 			width[i] = max(width[i], utf8.RuneCountInString(col))
 		}
 	}
 	for _, c := range changed {
 		cols := c.columns()
+		if c.Action == Held {
+			cols[3] = ""
+		}
 		for i := range width {
 			cols[i] += strings.Repeat(" ", width[i]-utf8.RuneCountInString(cols[i]))
 		}
@@ -84,7 +91,11 @@ func (s ChangeSet) Table(w io.Writer, colour func(Action, string) string) error 
 			return fmt.Errorf("writing changes: %w", err)
 		}
 	}
-	if _, err := fmt.Fprintln(w, s.Summary()); err != nil {
+	tail := s.Summary()
+	for i := range held {
+		tail = "held: " + held[len(held)-1-i] + "\n" + tail
+	}
+	if _, err := fmt.Fprintln(w, tail); err != nil {
 		return fmt.Errorf("writing changes: %w", err)
 	}
 	return nil

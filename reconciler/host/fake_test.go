@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "parent":
 		parent(os.Args[1])
+	case "churn":
+		churn(os.Args[1])
 	default:
 		os.Exit(fakeWorker(mode, os.Args[1:]))
 	}
