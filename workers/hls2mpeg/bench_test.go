@@ -2,6 +2,8 @@ package hls2mpeg
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -96,4 +98,75 @@ func shifted(t testing.TB, media []byte, init []initTrack, seconds int64) []byte
 		}
 	}
 	return out
+}
+
+// BenchmarkDay24h makes a day file of 24 h at 25 frames per second with sound:
+// what it needs of memory is what its samples' tables need. In the worst case
+// every frame has a duration and an offset of its own.
+func BenchmarkDay24h(b *testing.B) {
+	for _, worst := range []bool{false, true} {
+		c := newCamera(b)
+		day(b, c, worst)
+		b.Run(fmt.Sprintf("worst=%v", worst), func(b *testing.B) {
+			var u usage
+			for range b.N {
+				if err := os.RemoveAll(filepath.Join(string(c.dir), archive.DaysFolder)); err != nil {
+					b.Fatal(err)
+				}
+				u = runChild(b, c.dir)
+			}
+			b.ReportMetric(float64(u.PeakRSS)/1024, "MB-RSS")
+			b.ReportMetric(u.CPU, "cpu-s/op")
+		})
+	}
+}
+
+// day records 24 h of two-second segments of almost nothing.
+func day(b *testing.B, c *camera, worst bool) {
+	b.Helper()
+	init := makeInit(b, pps, aac)
+	start := noon.Add(-12 * time.Hour)
+	m := made{frames: 50, payload: []byte{0, 0, 0, 1, 9}, sound: 94}
+	media := m.segment(b)
+	if worst {
+		m.frame = 3599 // and 3601: see below
+		for i := range 50 {
+			m.offsets = append(m.offsets, int32(i*40))
+		}
+		media = m.segment(b)
+		jitter(b, media, m.frames)
+	}
+	tracks, err := parseInit(init)
+	c.must(err)
+	var journal []byte
+	for i := range 43200 {
+		at := start.Add(time.Duration(i) * 2 * time.Second)
+		e := m.entry(uint64(i), at, "0123456789abcdef", len(media))
+		hour := c.dir.Hour(at)
+		if i%1800 == 0 {
+			c.must(os.MkdirAll(hour, 0o755))
+			c.must(os.WriteFile(filepath.Join(hour, e.Init), init, 0o644))
+			journal = nil
+		}
+		c.must(os.WriteFile(c.dir.Segment(at), shifted(b, media, tracks, int64(i)*2), 0o644))
+		line, err := json.Marshal(e)
+		c.must(err)
+		journal = append(append(journal, line...), '\n')
+		if i%1800 == 1799 {
+			c.must(os.WriteFile(filepath.Join(hour, archive.JournalName), journal, 0o644))
+		}
+	}
+}
+
+// jitter makes every other frame of a segment two ticks longer.
+func jitter(b *testing.B, media []byte, frames int) {
+	b.Helper()
+	at := bytes.Index(media, []byte("trun")) + 16
+	for i := range frames {
+		if entry := media[at+16*i:]; i%2 == 1 {
+			binary.BigEndian.PutUint32(entry, 3601)
+		} else if binary.BigEndian.Uint32(entry) != 3599 {
+			b.Fatal("this is not the fragment that was asked for")
+		}
+	}
 }

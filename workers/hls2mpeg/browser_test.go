@@ -12,9 +12,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// page shows one file and answers what colour it has where: the test seeks back
+// player shows one file and answers what colour it has where: the test seeks back
 // and forth, which is where players go wrong with changed parameters.
-const page = `<!doctype html><video id=v muted preload=auto src="/%s"></video><script>
+const player = `<!doctype html><video id=v muted preload=auto src="/%s"></video><script>
 const v = document.getElementById('v');
 const wait = (name) => new Promise((ok, no) => {
   v.addEventListener(name, ok, {once: true});
@@ -33,12 +33,12 @@ async function toEnd() {
 }
 </script>`
 
-// browser opens a page with the file in Debian's Chromium.
+// browser opens a player with the file in Debian's Chromium.
 func browser(t *testing.T, file string) context.Context {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
-			fmt.Fprintf(w, page, filepath.Base(file))
+			fmt.Fprintf(w, player, filepath.Base(file))
 			return
 		}
 		http.ServeFile(w, r, file)

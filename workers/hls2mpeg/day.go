@@ -158,6 +158,7 @@ func (o *Options) attempt(
 	if err != nil {
 		return Manifest{}, err
 	}
+	defer p.plan.free()
 	if more != nil {
 		if err := more(p); err != nil {
 			return Manifest{}, err

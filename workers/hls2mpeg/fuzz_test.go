@@ -87,6 +87,7 @@ func FuzzDay(f *testing.F) {
 		if err != nil {
 			return
 		}
+		defer p.plan.free()
 		for _, pt := range p.plan.parts {
 			out := writePart(t, c, pt)
 			info, err := out.Stat()

@@ -22,7 +22,7 @@ var (
 	}
 	pps = []byte{0x68, 0xcb, 0x8c, 0xb2}
 	aac = &codecs.MPEG4Audio{Config: mpeg4audio.AudioSpecificConfig{
-		Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2, ChannelCount: 2,
+		Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2,
 	}}
 )
 
@@ -97,6 +97,7 @@ func planOf(t testing.TB, c *camera) *plan {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(p.plan.free)
 	return &p.plan
 }
 

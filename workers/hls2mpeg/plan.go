@@ -55,6 +55,15 @@ func (p *plan) bytes() (n int64) {
 	return n
 }
 
+// free gives the tables' memory back; the plan must not be used after.
+func (p *plan) free() {
+	for _, pt := range p.parts {
+		for _, t := range pt.tracks {
+			t.free()
+		}
+	}
+}
+
 // planner makes a plan out of segments, given in the order of their recording.
 type planner struct {
 	dir  archive.Dir
@@ -81,12 +90,15 @@ func newPlanner(dir archive.Dir, from time.Time, log *slog.Logger) *planner {
 func makePlan(ctx context.Context, dir archive.Dir, from, to time.Time, pick func(archive.Entry) bool, log *slog.Logger) (*planner, error) {
 	p := newPlanner(dir, from, log)
 	if err := p.scan(ctx, from, to, pick); err != nil {
+		p.plan.free()
 		return nil, err
 	}
 	if p.changes() {
+		p.plan.free()
 		p = newPlanner(dir, from, slog.New(slog.DiscardHandler)) // it has been said
 		p.inBand = true
 		if err := p.scan(ctx, from, to, pick); err != nil {
+			p.plan.free()
 			return nil, err
 		}
 	}

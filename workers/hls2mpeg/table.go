@@ -3,22 +3,45 @@ package hls2mpeg
 import (
 	"bufio"
 	"encoding/binary"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // A day has millions of samples: a struct for each would take ~200 MB, and a
 // slice that grows by append twice what it holds. So the sample tables are words
-// in pages that never move.
-const pageWords = 8 << 10
+// in pages that never move. They are not the garbage collector's either, which
+// lets a heap grow to twice what is in use before it looks.
+const pageWords = 64 << 10
+
+type page [pageWords]uint32
+
+// newPage is a page of zeroes; memory is used as it is written to.
+func newPage() *page {
+	b, err := unix.Mmap(-1, 0, pageWords*4, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		panic("hls2mpeg: out of memory: " + err.Error()) // as new(page) would
+	}
+	return (*page)(unsafe.Pointer(&b[0]))
+}
 
 // words is a growing table of 32-bit words.
 type words struct {
-	pages []*[pageWords]uint32
+	pages []*page
 	n     int
+}
+
+// free gives the memory back; the table is empty then.
+func (w *words) free() {
+	for _, p := range w.pages {
+		_ = unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(p)), pageWords*4)) // fails only for what is not mapped
+	}
+	w.pages, w.n = nil, 0
 }
 
 func (w *words) add(v uint32) {
 	if w.n%pageWords == 0 {
-		w.pages = append(w.pages, new([pageWords]uint32))
+		w.pages = append(w.pages, newPage())
 	}
 	w.pages[w.n/pageWords][w.n%pageWords] = v
 	w.n++

@@ -15,8 +15,8 @@ type track struct {
 	sizes   words
 	stts    runs
 	ctts    runs
-	stss    words // empty if every sample is a sync sample
-	unsync  bool  // some sample is not
+	stss    words // the sync samples; empty as long as all are
+	unsync  bool  // not all are
 	chunks  chunks
 
 	// start is when the first sample is decoded, on the file's time line; the
@@ -50,19 +50,36 @@ func (t *track) add(s sample, dts, pts int64) {
 	t.sizes.add(s.size)
 	t.samples++
 	t.bytes += int64(s.size)
-	if s.sync {
-		t.stss.add(uint32(t.samples))
-	} else {
-		t.unsync = true
-	}
+	t.mark(s.sync)
 	t.first = min(t.first, pts)
 	t.end = max(t.end, pts+int64(t.duration))
+}
+
+// mark notes whether the newest sample is a sync sample. A table of all of them
+// says nothing, and of sound it would be the largest.
+func (t *track) mark(sync bool) {
+	if !sync && !t.unsync {
+		t.unsync = true
+		for i := 1; i < t.samples; i++ {
+			t.stss.add(uint32(i))
+		}
+	}
+	if sync && t.unsync {
+		t.stss.add(uint32(t.samples))
+	}
 }
 
 // finish settles the last sample's duration.
 func (t *track) finish() {
 	if t.samples > 0 {
 		t.stts.addRun(t.duration)
+	}
+}
+
+// free gives the tables' memory back.
+func (t *track) free() {
+	for _, w := range []*words{&t.sizes, &t.stts.words, &t.ctts.words, &t.stss, &t.chunks.stsc, &t.chunks.offsets} {
+		w.free()
 	}
 }
 
