@@ -157,10 +157,22 @@ func (c *compilation) eachSite(ctx context.Context, stage func(context.Context, 
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			return stage(ctx, s)
+			return guarded(ctx, s, stage)
 		})
 	}
 	return g.Wait()
+}
+
+// guarded runs a stage; a panic, of CUE or of ours, is a problem of the site.
+func guarded(ctx context.Context, s *site, stage func(context.Context, *site) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.opaque = s.opaque || s.cameras == nil
+			s.take([]object.Problem{panicked(s.dir, r)})
+			err = nil
+		}
+	}()
+	return stage(ctx, s)
 }
 
 func (c *compilation) result() *object.Result {

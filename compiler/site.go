@@ -22,6 +22,9 @@ func (c *compilation) loadSite(_ context.Context, s *site) error {
 		index.Learn(d.member("cameras"), []string{"url", "edge", "credentials", "description"}, "site", "cameras")
 		index.Learn(d.member("edges"), []string{"arch", "address", "node", "description"}, "site", "edges")
 	}
+	for _, file := range c.loader.Below(s.dir, siteDefinition.field) {
+		s.problem(object.Position{File: file, Line: 1, Column: 1}, "", "is not read: a site's files are those in %s itself; move it there, or make it a package of its own and import it", s.dir)
+	}
 	for _, p := range problems {
 		s.problem(p.Position, p.Path, "%s", p.Message)
 	}
@@ -36,15 +39,9 @@ func (c *compilation) loadSite(_ context.Context, s *site) error {
 func capped(s *site) []object.Problem { return diagnose.Cap(s.problems) }
 
 // renderSite makes a right site's objects.
-func (c *compilation) renderSite(ctx context.Context, s *site) (err error) {
+func (c *compilation) renderSite(ctx context.Context, s *site) error {
 	if s.broken || !c.wanted(s) {
 		return nil
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			s.take([]object.Problem{panicked(s.dir, r)})
-			err = nil
-		}
-	}()
 	return c.render(ctx, s)
 }

@@ -45,6 +45,27 @@ func (l *Loader) clauses(dir, name string) (errs cueerrors.Error) {
 	return errs
 }
 
+// Below lists the CUE files of a package in folders below its own. CUE does not
+// read them with it, which nobody who put them there expects.
+func (l *Loader) Below(dir, name string) []string {
+	var files []string
+	// The tree is in memory: walking it cannot fail.
+	_ = fs.WalkDir(l.fs, dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".cue") || path.Dir(p) == dir {
+			return err
+		}
+		data, err := l.fs.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		if f, err := parser.ParseFile(p, data, parser.PackageClauseOnly); err == nil && f.PackageName() == name {
+			files = append(files, p)
+		}
+		return nil
+	})
+	return files
+}
+
 // imports checks what a file imports before CUE does, which stops at the first
 // that it does not find and has no way out to offer.
 func (l *Loader) imports(f *ast.File) (errs cueerrors.Error) {
