@@ -112,6 +112,11 @@ func shake(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (1 - jitter + 2*jitter*rand.Float64()))
 }
 
+// early is d, less up to a tenth: a poll is never later than was asked for.
+func early(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 - jitter*rand.Float64()))
+}
+
 // Run reconciles until ctx ends.
 func (r *Reconciler) Run(ctx context.Context) error {
 	r.prepare()
@@ -236,7 +241,7 @@ func (r *Reconciler) fetch(ctx context.Context) {
 		}
 		return
 	}
-	r.poll = retry{at: now.Add(shake(r.Interval))}
+	r.poll = retry{at: now.Add(early(r.Interval))}
 	if was != "" {
 		r.Log.Info("the repository can be read again")
 	}

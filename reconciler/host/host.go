@@ -290,6 +290,7 @@ func (h *Host) makeDays(ctx context.Context, c camera) error {
 	if err := o.disk.Replace(filepath.Join(dir, c.String()+".json"), c.raw); err != nil {
 		return err
 	}
+	defer os.RemoveAll(dir) // what stays is written anew by the next run
 	ctx, cancel := context.WithTimeout(ctx, daysDeadline)
 	defer cancel()
 	p := program{

@@ -108,8 +108,12 @@ func (j *jobs) latest() {
 func (j *jobs) set(v *view) {
 	j.view = v
 	for k := range j.state {
-		if _, ok := v.jobs[k]; !ok {
-			delete(j.state, k)
+		if _, ok := v.jobs[k]; ok {
+			continue
+		}
+		delete(j.state, k)
+		if err := j.disk.Remove(j.path(k)); err != nil {
+			j.log.Warn("the note of a job that is gone stays", "site", k.site, "camera", k.name, "error", err)
 		}
 	}
 }

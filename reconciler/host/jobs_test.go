@@ -183,6 +183,9 @@ func TestJobsThatDoNotRun(t *testing.T) {
 	w.set(jobView())
 	w.pass(24 * time.Hour)
 	w.want("")
+	if left, err := filepath.Glob(filepath.Join(w.dir, "*ok*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
 }
 
 // TestJobsAndAClockThatIsSet: a computer without a clock of its own wakes up in 1970.
