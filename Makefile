@@ -27,10 +27,12 @@ test: setup lint page golden unit size ## everything: lint, generated files, all
 setup: ## install what the tests need from Debian packages, when missing
 	hack/setup.sh
 
-lint: ## gofmt, go vet, staticcheck: warnings are errors
+lint: ## gofmt, go vet, staticcheck, cue fmt: warnings are errors
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt these files (make fmt):"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) tool cue fmt --check schema/*.cue
+	cd sites && $(GO) tool cue fmt --check ./...
 	$(GO) mod tidy -diff
 
 golden: ## regenerate golden files; a difference is an error
@@ -55,3 +57,5 @@ bench: build ## the table of ratios beside ffmpeg
 
 fmt: ## format Go and CUE
 	gofmt -w $$(git ls-files '*.go')
+	$(GO) tool cue fmt schema/*.cue
+	cd sites && $(GO) tool cue fmt ./...
