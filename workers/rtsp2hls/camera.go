@@ -25,7 +25,8 @@ type Options struct {
 	// SecretDir is the folder with the files username and password (and
 	// ca.crt, for RTSPS) of a configuration's credentials; "" or nil: none.
 	SecretDir func(schema.WorkerCamera) string
-	// Live gets every unit beside the recorder; nil: nobody.
+	// Live gets every unit beside the recorder; nil: nobody. If it has a method
+	// Watched() bool, data is read in larger pieces while that is false.
 	Live    media.Sink
 	Metrics *metrics.Camera // nil: not counted
 	Log     *slog.Logger
@@ -52,7 +53,9 @@ type Timing struct {
 	Healthy   time.Duration // a connection that held this long resets the wait: 60 s
 	Secrets   time.Duration // how often, after 401, the credentials are read again: 2 s
 	Tick      time.Duration // how often a connection is looked at: 1 s
-	Pace      time.Duration // how long arriving data may gather before it is read: 40 ms; < 0: not at all
+	// Pace is how long arriving data may gather before it is read (< 0: not at
+	// all): 20 ms, but PaceAlone, 100 ms, while nobody watches, if Options.Live can tell.
+	Pace, PaceAlone time.Duration
 }
 
 func (t Timing) defaults() Timing {
@@ -71,7 +74,8 @@ func (t Timing) defaults() Timing {
 	set(&t.Healthy, time.Minute)
 	set(&t.Secrets, 2*time.Second)
 	set(&t.Tick, time.Second)
-	set(&t.Pace, 40*time.Millisecond)
+	set(&t.Pace, 20*time.Millisecond)
+	set(&t.PaceAlone, 100*time.Millisecond)
 	return t
 }
 
@@ -98,6 +102,7 @@ type Camera struct {
 	writer  *segmentWriter
 	rec     *recorder
 	sink    media.Sink
+	watched func() bool                    // nil: not known
 	once    func(context.Context) *failure // runOnce; a test's own
 }
 
@@ -129,6 +134,11 @@ func New(o Options) (*Camera, error) {
 		updated: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
 	c.once = c.runOnce
+	if live, ok := o.Live.(interface{ Watched() bool }); ok {
+		c.watched = live.Watched
+	} else if o.Live == nil {
+		c.watched = func() bool { return false }
+	}
 	c.health.Store(&Health{State: string(archive.Connecting), Since: c.clock.Now()})
 	return c, nil
 }

@@ -26,7 +26,7 @@ func quick() Timing {
 	return Timing{
 		Connect: 2 * time.Second, Stale: 500 * time.Millisecond, Stalled: time.Second, NoKey: 3 * time.Second,
 		RetryMin: 20 * time.Millisecond, RetryMax: 100 * time.Millisecond, RetrySlow: time.Second,
-		Healthy: time.Minute, Secrets: 20 * time.Millisecond, Tick: 20 * time.Millisecond, Pace: 10 * time.Millisecond,
+		Healthy: time.Minute, Secrets: 20 * time.Millisecond, Tick: 20 * time.Millisecond, Pace: 10 * time.Millisecond, PaceAlone: 20 * time.Millisecond,
 	}
 }
 

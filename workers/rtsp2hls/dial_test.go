@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -124,10 +123,8 @@ func TestUDPOnlyToTheCamera(t *testing.T) {
 
 func TestPacedConnReadsEverything(t *testing.T) {
 	t.Parallel()
-	var playing atomic.Bool
-	playing.Store(true)
 	ours, theirs := net.Pipe()
-	c := newPacedConn(ours, time.Millisecond, &playing)
+	c := newPacedConn(ours, func() time.Duration { return time.Millisecond })
 	want := strings.Repeat("0123456789", 20000)
 	go func() {
 		for i := 0; i < len(want); i += 1000 {

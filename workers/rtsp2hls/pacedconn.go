@@ -2,7 +2,6 @@ package rtsp2hls
 
 import (
 	"net"
-	"sync/atomic"
 	"time"
 )
 
@@ -16,8 +15,7 @@ const pacedBuffer = 64 << 10
 // before that are not delayed.
 type pacedConn struct {
 	net.Conn
-	pace    time.Duration
-	playing *atomic.Bool
+	pace func() time.Duration // 0: do not wait
 
 	buffer  []byte
 	from    int
@@ -25,15 +23,15 @@ type pacedConn struct {
 	drained bool
 }
 
-func newPacedConn(c net.Conn, pace time.Duration, playing *atomic.Bool) *pacedConn {
-	return &pacedConn{Conn: c, pace: pace, playing: playing, buffer: make([]byte, pacedBuffer)}
+func newPacedConn(c net.Conn, pace func() time.Duration) *pacedConn {
+	return &pacedConn{Conn: c, pace: pace, buffer: make([]byte, pacedBuffer)}
 }
 
 // Read implements net.Conn.
 func (c *pacedConn) Read(p []byte) (int, error) {
 	if c.from == c.to {
-		if c.drained && c.pace > 0 && c.playing.Load() {
-			time.Sleep(c.pace - time.Duration(time.Now().UnixNano())%c.pace)
+		if c.drained {
+			wait(c.pace())
 		}
 		n, err := c.Conn.Read(c.buffer)
 		c.from, c.to, c.drained = 0, n, n < len(c.buffer)
@@ -44,4 +42,11 @@ func (c *pacedConn) Read(p []byte) (int, error) {
 	n := copy(p, c.buffer[c.from:c.to])
 	c.from += n
 	return n, nil
+}
+
+// wait sleeps up to the next multiple of d on the clock.
+func wait(d time.Duration) {
+	if d > 0 {
+		time.Sleep(d - time.Duration(time.Now().UnixNano())%d)
+	}
 }

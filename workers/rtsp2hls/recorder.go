@@ -14,7 +14,7 @@ import (
 const (
 	// maxFragment is the number of bytes at which a fragment is written out
 	// before its segment ends: what a camera holds in memory.
-	maxFragment = 512 << 10
+	maxFragment = 256 << 10
 	// maxSegment is where a segment is cut even without a key frame.
 	maxSegment = time.Minute
 	// early is the share of the configured length by which a key frame may

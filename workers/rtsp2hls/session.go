@@ -127,8 +127,19 @@ func (s *session) run(ctx context.Context) error {
 
 func (s *session) newGuard(u *base.URL) *guard {
 	return &guard{dial: s.c.o.Dial, resolve: s.c.o.Resolve, allowed: hostPort(u), wrap: func(c net.Conn) net.Conn {
-		return newPacedConn(c, s.c.o.Timing.Pace, &s.playing)
+		return newPacedConn(c, s.pace)
 	}}
+}
+
+// pace is how long arriving data may gather at this moment.
+func (s *session) pace() time.Duration {
+	switch {
+	case !s.playing.Load():
+		return 0
+	case s.c.watched == nil || s.c.watched():
+		return s.c.o.Timing.Pace
+	}
+	return s.c.o.Timing.PaceAlone
 }
 
 // client is the library's, which is good for one connection.
