@@ -16,40 +16,31 @@ func holes(info fs.FileInfo) bool {
 	return ok && st.Blocks*512 < st.Size
 }
 
-// copySparse copies a range and leaves holes where the source has them. at is
-// where out stands.
-func copySparse(out, in *os.File, sp span, at int64) error {
+// copySparse copies a range and leaves holes where the source has them.
+func copySparse(out *sink, in *os.File, sp span) error {
 	pos, end := sp.offset, sp.offset+sp.size
 	for pos < end {
 		data, err := unix.Seek(int(in.Fd()), pos, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
 			data, err = end, nil // only a hole is left
 		}
+		hole := end
+		if data = min(max(data, pos), end); err == nil && data < end {
+			hole, err = unix.Seek(int(in.Fd()), data, unix.SEEK_HOLE)
+		}
 		if err != nil {
 			return &fs.PathError{Op: "seek", Path: in.Name(), Err: err}
 		}
-		hole := end
-		if data = min(max(data, pos), end); data < end {
-			if hole, err = unix.Seek(int(in.Fd()), data, unix.SEEK_HOLE); err != nil {
-				return &fs.PathError{Op: "seek", Path: in.Name(), Err: err}
+		hole = min(hole, end)
+		if data > pos {
+			if err := out.skip(data - pos); err != nil {
+				return err
 			}
 		}
-		hole = min(hole, end)
-		if _, err := out.Seek(at+data-sp.offset, 0); err != nil {
-			return err
-		}
-		if err := copySpan(out, in, span{data, hole - data}, 0); err != nil {
+		if err := out.copy(in, span{data, hole - data}); err != nil {
 			return err
 		}
 		pos = hole
-	}
-	// The file must be as long as what is written, hole or not.
-	info, err := out.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Size() < at+sp.size {
-		return out.Truncate(at + sp.size)
 	}
 	return nil
 }

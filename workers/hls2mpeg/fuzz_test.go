@@ -89,7 +89,7 @@ func FuzzDay(f *testing.F) {
 		}
 		defer p.plan.free()
 		for _, pt := range p.plan.parts {
-			out := writePart(t, c, pt)
+			out := written(t, c, pt)
 			info, err := out.Stat()
 			c.must(err)
 			if err := verify(out, info.Size(), pt); err != nil {

@@ -101,14 +101,13 @@ func planOf(t testing.TB, c *camera) *plan {
 	return &p.plan
 }
 
-// writePart writes a part of a plan into a file.
-func writePart(t testing.TB, c *camera, pt *part) *os.File {
+// written is a file with a part of a plan in it.
+func written(t testing.TB, c *camera, pt *part) *os.File {
 	t.Helper()
 	f, err := os.CreateTemp(t.TempDir(), "")
 	c.must(err)
 	t.Cleanup(func() { f.Close() })
-	w := copier{dir: c.dir, out: f}
-	_, err = w.write(t.Context(), pt)
+	_, err = writePart(t.Context(), c.dir, pt, f, nil)
 	c.must(err)
 	return f
 }

@@ -69,12 +69,11 @@ func (o *output) makePart(ctx context.Context, pt *part, path string, total int6
 		return File{}, err
 	}
 	o.open = append(o.open, f)
-	c := copier{dir: o.dir, out: f, progress: func(n int64) {
+	hash, err := writePart(ctx, o.dir, pt, f, func(n int64) {
 		if o.done += n; o.progress != nil {
 			o.progress(o.done, total)
 		}
-	}}
-	hash, err := c.write(ctx, pt)
+	})
 	if err != nil {
 		return File{}, err
 	}

@@ -80,7 +80,7 @@ func TestTimeLine(t *testing.T) {
 			if tc.starts != nil && !slices.Equal(starts, tc.starts) {
 				t.Errorf("stretches at %v, want %v", starts, tc.starts)
 			}
-			f := writePart(t, c, p.parts[0])
+			f := written(t, c, p.parts[0])
 			info, err := f.Stat()
 			c.must(err)
 			c.must(verify(f, info.Size(), p.parts[0]))
@@ -218,7 +218,7 @@ func TestSoundBetweenSessions(t *testing.T) {
 					t.Errorf("sample %d of sound lasts %d", i, dts[i+1]-dts[i])
 				}
 			}
-			f := writePart(t, c, pt)
+			f := written(t, c, pt)
 			info, err := f.Stat()
 			c.must(err)
 			c.must(verify(f, info.Size(), pt))

@@ -16,7 +16,7 @@ func TestVerify(t *testing.T) {
 	b := m.segment(t)
 	c.put(m.entry(0, noon, "a", len(b)), makeInit(t, pps, aac), b)
 	pt := planOf(t, c).parts[0]
-	good, err := os.ReadFile(writePart(t, c, pt).Name())
+	good, err := os.ReadFile(written(t, c, pt).Name())
 	c.must(err)
 	if err := verify(bytes.NewReader(good), int64(len(good)), pt); err != nil {
 		t.Fatal(err)
