@@ -55,6 +55,7 @@ const (
 	objectsFolder = "objects"
 	workersFolder = "workers"
 	runFolder     = "run"
+	liveSuffix    = ".live" // in runFolder: a shard's live segments (44 MB of memory for a watched camera otherwise)
 	jobsFolder    = "jobs"
 	notesName     = "reconciler.json"
 )
@@ -268,7 +269,7 @@ func (h *Host) recorder(shard string) *child {
 				"--config", filepath.Join(o.State, workersFolder, shard),
 				"--archive", h.archiveTemplate(),
 				"--secrets", filepath.Join(o.Secrets, "{site}", "{secret}"),
-				"--listen", "unix:"+name, "--log-format", "json"),
+				"--listen", "unix:"+name, "--live-dir", shard+liveSuffix, "--log-format", "json"),
 		},
 		prepare: func() error {
 			if err := os.Remove(h.sockets.address(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
