@@ -109,7 +109,11 @@ func (c *rtsp2hlsCommand) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(err, closeAll(servers))
 	}
-	sup := c.supervisor(log, set)
+	failures := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "camfleet_camera_failures_total", Help: "Times that the camera's work ended by itself and was started again.",
+	}, []string{"site", "camera"})
+	registry.MustRegister(failures)
+	sup := c.supervisor(log, set, failures)
 	return c.serve(ctx, log, sup, servers, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 }
 
@@ -196,7 +200,7 @@ func closeAll(servers []net.Listener) error {
 }
 
 // supervisor wires a camera: its live view, its metrics, its folders.
-func (c *rtsp2hlsCommand) supervisor(log *slog.Logger, set *metrics.Set) *supervisor.Supervisor {
+func (c *rtsp2hlsCommand) supervisor(log *slog.Logger, set *metrics.Set, failures *prometheus.CounterVec) *supervisor.Supervisor {
 	return supervisor.New(supervisor.Options{
 		Log: log,
 		View: func(_ supervisor.Key, log *slog.Logger) supervisor.View {
@@ -205,7 +209,11 @@ func (c *rtsp2hlsCommand) supervisor(log *slog.Logger, set *metrics.Set) *superv
 		Camera: func(cfg schema.WorkerCamera, view supervisor.View, log *slog.Logger) (supervisor.Camera, error) {
 			return c.camera(cfg, view, set, log)
 		},
-		Gone: func(key supervisor.Key) { set.Remove(key.Site, key.Camera) },
+		Failed: func(key supervisor.Key) { failures.WithLabelValues(key.Site, key.Camera).Inc() },
+		Gone: func(key supervisor.Key) {
+			set.Remove(key.Site, key.Camera)
+			failures.DeleteLabelValues(key.Site, key.Camera)
+		},
 	})
 }
 

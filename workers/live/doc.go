@@ -21,4 +21,6 @@
 //     belongs to the old one is 404, and the player loads index.m3u8 again. A
 //     camera that comes back with the same parameters goes on in the same
 //     output, its timestamps shifted to follow the last frame.
+//
+// DESIGN.md holds the invariants and what was measured.
 package live
