@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -108,19 +109,32 @@ func dayEnd(date string, loc *time.Location) time.Time {
 }
 
 // readSeconds reads how much is recorded in a day file from its manifest; 0
-// when it does not say.
+// when it does not say. The manifest lists all of a day's segments after that:
+// they are not looked at.
 func readSeconds(fsys FS, dir Dir, date string) float64 {
 	data, err := fsys.ReadFile("days.read", dir.Manifest(date))
 	if err != nil {
 		return 0
 	}
-	var m struct {
-		Seconds float64 `json:"seconds"`
-	}
-	if json.Unmarshal(data, &m) != nil {
+	in := json.NewDecoder(bytes.NewReader(data))
+	if brace, err := in.Token(); err != nil || brace != json.Delim('{') {
 		return 0
 	}
-	return m.Seconds
+	for in.More() {
+		key, err := in.Token()
+		if err != nil {
+			return 0
+		}
+		var seconds float64
+		var other json.RawMessage
+		if key == "seconds" && in.Decode(&seconds) == nil {
+			return seconds
+		}
+		if in.Decode(&other) != nil {
+			return 0
+		}
+	}
+	return 0
 }
 
 // spareDays are the days that may be dropped: all but the newest, and none that
