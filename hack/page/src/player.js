@@ -5,10 +5,15 @@ const STALLED_AFTER = 6; // seconds without progress
 const FALL_BACK_AFTER = 3; // failures of low latency in a row
 const RETRY_LOW_AFTER = 60_000;
 
-// Low latency drifts back after every stall. EDGE is how many seconds of
-// picture are kept ready: as little as this network allows, which is learned
-// from the stalls.
-const EDGE = { least: 0.4, most: 2, step: 0.2, calm: 30_000, slack: 0.15, rate: 1.1, jump: 3 };
+// Players drift back after every stall and start further back than they need.
+// An edge says how many seconds of picture are kept ready, at the least over a
+// window of half seconds: as little as this network allows, which is learned
+// from the stalls. Plain HLS gets a whole segment at a time, so its window is long.
+const EDGES = {
+  low: { least: 0.4, most: 2, step: 0.2, slack: 0.15, window: 2, rate: 1.1, jump: 3 },
+  standard: { least: 1.5, most: 6, step: 1, slack: 0.5, window: 8, rate: 1.05, jump: 1.5 },
+};
+const CALM = 30_000; // without a stall for so long, a little less is tried
 
 // LivePlayer plays one camera in a box, for ever: it starts again after errors,
 // stalls and parameter changes, and falls back to plain HLS when low latency
@@ -17,8 +22,6 @@ export class LivePlayer {
   constructor(box, { label, low, plain, latency, onMode }) {
     Object.assign(this, { box, label, low, plain, latency, onMode });
     this.failures = 0;
-    this.edge = EDGE.least;
-    this.calmSince = Date.now();
     this.player = null;
     this.timer = null;
   }
@@ -58,6 +61,9 @@ export class LivePlayer {
     this.player.el().setAttribute('aria-label', this.label);
     this.player.on('error', () => this.failed());
     this.player.on('waiting', () => this.stalled());
+    this.edge = this.edges().least;
+    this.calmSince = Date.now();
+    this.ready = [];
     this.lastTime = 0;
     this.lastMoved = Date.now();
   }
@@ -82,28 +88,39 @@ export class LivePlayer {
       this.failed();
       return;
     }
-    if (this.isLow) this.catchUp();
-    else if (this.latency === 'low' && this.useLow()) { this.failures = 0; this.open(); }
+    if (!this.isLow && this.latency === 'low' && this.useLow()) { this.failures = 0; this.open(); return; }
+    this.catchUp();
   }
 
   // stalled is a picture that waits for its next part: keep more ready.
   stalled() {
-    if (!this.isLow || this.player.currentTime() < 2) return;
-    this.edge = Math.min(EDGE.most, this.edge + EDGE.step);
+    if (!this.player || this.player.currentTime() < 2) return;
+    const { most, step } = this.edges();
+    this.edge = Math.min(most, this.edge + step);
     this.calmSince = Date.now();
   }
 
+  edges() { return EDGES[this.isLow ? 'low' : 'standard']; }
+
   catchUp() {
     const p = this.player;
-    if (Date.now() - this.calmSince > EDGE.calm) {
-      this.edge = Math.max(EDGE.least, this.edge - EDGE.step / 2);
+    const { least, step, slack, window, rate, jump } = this.edges();
+    if (Date.now() - this.calmSince > CALM) {
+      this.edge = Math.max(least, this.edge - step / 2);
       this.calmSince = Date.now();
     }
     const end = p.buffered().length ? p.buffered().end(p.buffered().length - 1) : 0;
-    const ready = end - p.currentTime();
-    if (ready > this.edge + EDGE.jump) p.currentTime(end - this.edge);
-    else if (ready > this.edge + EDGE.slack) p.playbackRate(EDGE.rate);
+    this.ready = [...this.ready, end - p.currentTime()].slice(-window);
+    if (this.ready.length < window) return;
+    const ready = Math.min(...this.ready);
+    if (ready > this.edge + jump) this.skip(ready - this.edge);
+    else if (ready > this.edge + slack) p.playbackRate(rate);
     else if (ready < this.edge) p.playbackRate(1);
+  }
+
+  skip(seconds) {
+    this.player.currentTime(this.player.currentTime() + seconds);
+    this.ready = [];
   }
 
   failed() {
