@@ -102,6 +102,7 @@ type Camera struct {
 	writer  *segmentWriter
 	rec     *recorder
 	sink    media.Sink
+	used    credentials                    // of the last connection
 	watched func() bool                    // nil: not known
 	once    func(context.Context) *failure // runOnce; a test's own
 }
@@ -229,7 +230,7 @@ func (c *Camera) pause(ctx context.Context, f *failure, d time.Duration) {
 	if f.slow {
 		d = max(d, jitter(c.o.Timing.RetrySlow))
 	}
-	refused, _ := c.credentials()
+	refused := c.used // not what the files hold now: they may have changed since
 	over := c.clock.After(d)
 	reread := c.clock.After(c.o.Timing.Secrets)
 	for {

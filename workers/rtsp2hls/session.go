@@ -48,7 +48,8 @@ type session struct {
 func (c *Camera) runOnce(ctx context.Context) *failure {
 	s := &session{c: c, cfg: c.cfg, began: c.clock.Now(), scrub: scrubber(credentials{})}
 	var err error
-	if s.credentials, err = c.credentials(); err != nil {
+	s.credentials, err = c.credentials()
+	if c.used = s.credentials; err != nil {
 		return &failure{state: archive.Unauthorized, cause: media.CauseUnauthorized, reason: "unauthorized", slow: true, message: err.Error()}
 	}
 	s.scrub = scrubber(s.credentials)
