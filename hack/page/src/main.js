@@ -78,6 +78,7 @@ function place(id, grid, camera) {
   const after = [...grid.children].find((n) => n.dataset.camera > id);
   grid.insertBefore(made.node, after ?? null);
   seen.observe(made.node);
+  made.refresh();
 }
 
 let shown = '';

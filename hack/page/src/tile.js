@@ -4,6 +4,7 @@ import { openRecordings } from './recordings.js';
 import { STATES, judge, newestPicture } from './state.js';
 import { ago } from './time.js';
 
+const HIDDEN_ROUNDS = 5;
 const MODES = { low: 'Low latency', standard: 'Standard' };
 
 // Tile is one camera: its picture, its name, its state, its recordings. It
@@ -13,6 +14,7 @@ export class Tile {
     this.camera = camera;
     this.onState = onState;
     this.state = 'unknown';
+    this.round = 0;
     this.wish = latency; // of the address (?latency=…), else the camera's own
     this.build();
     this.setState('unknown', '');
@@ -35,6 +37,7 @@ export class Tile {
       el('div', { class: 'actions' }, this.mode,
         el('button', { class: 'button', 'aria-label': `Recordings of ${camera.label}`, onclick: () => openRecordings(this.camera) }, 'Recordings')));
     this.player = this.makePlayer();
+    this.showMode(this.latency());
     this.describe();
   }
 
@@ -94,9 +97,10 @@ export class Tile {
     this.cover.hidden = playing;
   }
 
-  // refresh reads the camera's state; main calls it every few seconds.
+  // refresh reads the camera's state; main calls it every few seconds. Of a
+  // camera that cannot be seen only the summary tells, so that is read more rarely.
   async refresh() {
-    if (!this.visible) return;
+    if (!this.visible && this.round++ % HIDDEN_ROUNDS) return;
     const [status, newest] = await Promise.all([this.status(), this.newest()]);
     const now = Date.now();
     const state = judge({ status, newest, now, camera: this.camera });
