@@ -92,6 +92,7 @@ func (c *rtsp2hlsCommand) validate() error {
 // run starts, in this order: what can be refused (log, folders, ports), then
 // the cameras, then who may ask for them. It ends the other way round.
 func (c *rtsp2hlsCommand) run(ctx context.Context, stderr io.Writer) error {
+	tuneMemory()
 	log, err := c.log.logger(stderr)
 	if err != nil {
 		return err

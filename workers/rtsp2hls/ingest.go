@@ -151,6 +151,9 @@ const (
 	// otherwise than this machine's clock.
 	jumpSize = time.Second
 	jumpMiss = 2 * time.Second
+	// longestFrame is how long a frame may be shown: beyond it time is
+	// missing, and said to be, instead of shown as a picture that stands still.
+	longestFrame = 5 * time.Second
 )
 
 // checkTime ends the session where the timestamps jump, or where its clock
@@ -163,12 +166,14 @@ func (in *ingest) checkTime(pts int64, now time.Time, random bool) {
 	if first || !in.started {
 		return
 	}
-	jumped := moved.Abs() > jumpSize && (moved-passed).Abs() > jumpMiss
-	if !jumped && (!in.resync || !random) {
-		return
+	switch {
+	case moved.Abs() > jumpSize && (moved-passed).Abs() > jumpMiss, in.resync && random:
+		in.log.Warn("timestamps jumped: a new session begins", "moved", moved, "passed", passed)
+		in.end(media.CauseStream)
+	case moved > longestFrame:
+		in.log.Warn("no frames for a while: a new session begins", "paused", moved)
+		in.end(media.CauseStalled)
 	}
-	in.log.Warn("timestamps jumped: a new session begins", "moved", moved, "passed", passed)
-	in.end(media.CauseStream)
 }
 
 // end closes the session, if one is open.

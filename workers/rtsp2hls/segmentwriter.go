@@ -52,6 +52,8 @@ type segmentWriter struct {
 	archive *archive.Writer
 	segment *archive.Segment
 	cause   media.Cause // of the gap before the next session
+	since   time.Time   // beginning of that gap
+	off     bool        // recording was switched off since the last segment
 	broken  bool        // a segment was lost: the next one begins a session
 }
 
@@ -112,25 +114,29 @@ func (w *segmentWriter) gap(cause media.Cause) {
 // noteGap keeps the first cause that says something about the camera or its
 // storage: what ended the session is what has to be looked into.
 func (w *segmentWriter) noteGap(cause media.Cause) {
-	before := w.cause
+	now, before := w.clock.Now(), w.cause
+	if cause == media.CauseNone { // nothing is missing: recording is switched off
+		w.cause, w.off = media.CauseNone, true
+		w.metrics.GapEnds(now)
+		return
+	}
 	switch w.cause {
 	case media.CauseNone, media.CauseConfig, media.CauseStopped:
 		w.cause = cause
 	}
-	now := w.clock.Now()
 	switch {
-	case w.cause == media.CauseNone: // nothing is missing: recording is switched off
-		w.metrics.GapEnds(now)
 	case before == media.CauseNone:
-		w.metrics.GapBegins(string(w.cause), w.gapSince(now))
+		w.since = w.gapSince(now)
+		w.metrics.GapBegins(string(w.cause), w.since)
 	case before != w.cause:
 		w.metrics.GapBegins(string(w.cause), now)
 	}
 }
 
-// gapSince is when the recording ended, as far as this run of the worker knows.
+// gapSince is when the recording ended, as far as this run of the worker
+// knows, or when it was switched on again.
 func (w *segmentWriter) gapSince(now time.Time) time.Time {
-	if w.archive == nil || w.committed.Load() == 0 {
+	if w.archive == nil || w.committed.Load() == 0 || w.off {
 		return now
 	}
 	if last, ok := w.archive.Last(); ok && last.End().Before(now) {
@@ -155,7 +161,7 @@ func (w *segmentWriter) open(start time.Time, init []byte, fresh bool) {
 		if err != nil {
 			return w.lose(fmt.Errorf("begin a segment: %w", err))
 		}
-		w.segment, w.broken, w.cause = segment, false, media.CauseNone
+		w.segment, w.broken, w.cause, w.off = segment, false, media.CauseNone, false
 		w.metrics.GapEnds(w.clock.Now())
 		return nil
 	})
@@ -163,11 +169,10 @@ func (w *segmentWriter) open(start time.Time, init []byte, fresh bool) {
 
 // gapBefore is what is missing before the session that begins now.
 func (w *segmentWriter) gapBefore() *archive.Gap {
-	last, ok := w.archive.Last()
-	if !ok || w.cause == media.CauseNone {
-		return nil
+	if _, ok := w.archive.Last(); !ok || w.cause == media.CauseNone {
+		return nil // the first recording, or none was wanted before
 	}
-	return &archive.Gap{Since: last.End().UnixMilli(), Cause: string(w.cause)}
+	return &archive.Gap{Since: w.since.UnixMilli(), Cause: string(w.cause)}
 }
 
 // write appends a fragment, which is the writer's from now on.

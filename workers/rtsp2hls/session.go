@@ -58,9 +58,7 @@ func (c *Camera) runOnce(ctx context.Context) *failure {
 	go func() { done <- s.run(ctx) }()
 	f, cause := c.attend(ctx, s, done)
 	cancel()
-	if err, open := <-done; open && f != nil && f.cause == media.CauseNone {
-		*f = *classify(err, s.credentials != credentials{}, s.scrub)
-	}
+	<-done // no packet comes any more
 	if f != nil {
 		f.lived, cause = s.lived, f.cause
 	}

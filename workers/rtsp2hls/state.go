@@ -27,6 +27,8 @@ func (c *Camera) setState(s archive.State, message string) {
 	}
 	c.status.Message = message
 	c.o.Metrics.State(string(s))
+	health := Health{State: string(s), Since: c.status.Since, Reason: c.Health().Reason}
+	c.health.Store(&health)
 	c.publish()
 }
 

@@ -33,6 +33,7 @@ type wallClock struct {
 
 // time is when the frame of pts was captured; arrived is now.
 func (c *wallClock) time(pts int64, arrived time.Time) time.Time {
+	arrived = arrived.Round(0) // the wall clock, also when somebody sets it
 	if !c.started {
 		c.started = true
 		c.anchor = arrived.Add(-c.duration(pts))
