@@ -17,7 +17,7 @@ import (
 const ConfigKey = "camera.json"
 
 // What a camera's worker asks for by default, and the most memory it may take:
-// recording needs ~15 MB, LL-HLS holds some seconds of video in memory.
+// recording needs ~15 MB, LL-HLS of a bright 4K camera some more.
 const (
 	cameraCPU         = "20m"
 	cameraMemory      = "32Mi"
@@ -53,8 +53,8 @@ func (r *renderer) cameraConfig(name string, c schema.Camera) *corev1.ConfigMap 
 }
 
 func (r *renderer) cameraPod(name string, c schema.Camera) *corev1.Pod {
-	volumes := []corev1.Volume{archiveVolume(false), configVolume("camera", "camera-"+name)}
-	mounts := []corev1.VolumeMount{archiveMount(name), mount("camera", cameraDir)}
+	volumes := []corev1.Volume{archiveVolume(false), configVolume("camera", "camera-"+name), liveVolume()}
+	mounts := []corev1.VolumeMount{archiveMount(name), mount("camera", cameraDir), {Name: "live", MountPath: liveDir}}
 	if secret := secretName(c); secret != "" {
 		volumes = append(volumes, credentialsVolume(secret))
 		mounts = append(mounts, mount("credentials", credentialsDir))
@@ -68,7 +68,7 @@ func (r *renderer) cameraPod(name string, c schema.Camera) *corev1.Pod {
 		Image: r.image(r.ClusterSpec.Images.Camfleet),
 		Command: []string{
 			Worker, "rtsp2hls", "--config", cameraDir, "--archive", archiveDir, "--secrets", credentialsDir,
-			"--listen", fmt.Sprintf(":%d", portLive), "--metrics", fmt.Sprintf(":%d", portMetrics), "--log-format", "json",
+			"--listen", fmt.Sprintf(":%d", portLive), "--metrics", fmt.Sprintf(":%d", portMetrics), "--live-dir", liveDir, "--log-format", "json",
 		},
 		Ports: []corev1.ContainerPort{
 			containerPort("live", portLive), containerPort("metrics", portMetrics), containerPort("restream", portRestream),

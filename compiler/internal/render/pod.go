@@ -16,6 +16,7 @@ const (
 	archiveDir     = "/archive"
 	cameraDir      = "/etc/camfleet/camera"
 	credentialsDir = "/etc/camfleet/credentials"
+	liveDir        = "/run/camfleet"
 )
 
 // podSpec is what all Pods of a site have in common: Pod Security restricted,
@@ -61,6 +62,14 @@ func resources(cpu, memory, limit resource.Quantity) corev1.ResourceRequirements
 func archiveVolume(readOnly bool) corev1.Volume {
 	return corev1.Volume{Name: "archive", VolumeSource: corev1.VolumeSource{
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: archiveName, ReadOnly: readOnly},
+	}}
+}
+
+// liveVolume is where the segments of live video lie while somebody watches:
+// some seconds of it, on the node's disk instead of in the Pod's memory.
+func liveVolume() corev1.Volume {
+	return corev1.Volume{Name: "live", VolumeSource: corev1.VolumeSource{
+		EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr(resource.MustParse("64Mi"))},
 	}}
 }
 
