@@ -39,7 +39,7 @@ const (
 	defaultDeadline = 60 * time.Second
 	defaultMemory   = 1 << 30
 	// One site is small: a probe that takes longer has found its culprit.
-	probeShare = 4
+	probeShare = 2
 )
 
 // killedError is a compilation that ended without a result.
