@@ -55,8 +55,11 @@ size: build ## what may not run under the race detector: sizes, costs
 check: build ## check the example fleet
 	bin/camfleet check sites
 
-bench: build ## the table of ratios beside ffmpeg
-	$(GO) run ./hack/bench
+bench: setup build ## what recording and day files cost, beside ffmpeg in the same run
+	$(GO) run ./hack/bench --worker bin/camfleet-worker
+
+soak: build ## the kill and crash tests at full length
+	CAMFLEET_SWEEP=1 $(GO) test -race -count=3 -timeout 60m -run 'Kill|Fault|Crash' ./workers/... ./reconciler/...
 
 fmt: ## format Go and CUE
 	gofmt -w $$(git ls-files '*.go')
