@@ -9,7 +9,7 @@ LISTEN     ?= 127.0.0.1:8080
 DIR        ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help e2e demo test build check bench soak fmt lint page golden setup unit size
+.PHONY: help e2e demo test build check bench soak fmt lint page golden setup unit
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -21,7 +21,7 @@ build: ## build bin/camfleet and bin/camfleet-worker
 demo: build ## run the example fleet on this machine: http://127.0.0.1:8080
 	bin/camfleet demo --listen $(LISTEN) --dir $(DIR)
 
-test: setup lint page golden unit size e2e ## everything: lint, generated files, all tests with -race
+test: setup lint page golden unit e2e ## everything: lint, generated files, all tests with -race
 	@echo "make test: all passed"
 
 setup: ## install what the tests need from Debian packages, when missing
@@ -48,9 +48,6 @@ unit: ## all Go tests but e2e, with the race detector
 
 e2e: ## the demo as a user meets it, in a real browser; alone, because it measures latency
 	$(GO) test -count=1 -timeout 20m -v ./hack/e2e 2>&1 | grep -vE '^(=== |        |    demo_test)'
-
-size: build ## what may not run under the race detector: sizes, costs
-	$(GO) test -count=1 -run 'Size|Cost' -tags cost ./cmd/... ./compiler/... ./workers/...
 
 check: build ## check the example fleet
 	bin/camfleet check sites
