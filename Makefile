@@ -5,6 +5,7 @@ SHELL      := /bin/bash
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO         ?= go
 BUILD      := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+GOLDEN     := ./compiler ./compiler/internal/render ./schema ./cmd/camfleet ./cmd/camfleet/internal/example
 LISTEN     ?= 127.0.0.1:8080
 DIR        ?= demo
 
@@ -36,12 +37,12 @@ lint: ## gofmt, go vet, staticcheck, cue fmt: warnings are errors
 	$(GO) mod tidy -diff
 
 golden: ## regenerate golden files; a difference is an error
-	$(GO) test ./compiler/... ./schema/... ./cmd/... -run 'Golden|Generated' -count=1 -update
-	hack/clean-tree.sh "golden files" compiler schema sites cmd
+	hack/unchanged.sh "golden files" compiler schema sites cmd -- \
+		$(GO) test $(GOLDEN) -count=1 -run 'Golden|Generated|ExampleHasThisSchema' -update
 
 page: ## bundle the page's assets again from hack/page; a difference is an error
-	cd hack/page && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build && npm test --silent
-	hack/clean-tree.sh "the page's bundle" compiler/page/assets
+	cd hack/page && npm ci --no-audit --no-fund --loglevel=error && npm test --silent
+	hack/unchanged.sh "the page's files" compiler/page/assets -- npm --prefix hack/page run --silent build
 
 unit: ## all Go tests but e2e, with the race detector
 	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /hack/e2e)
