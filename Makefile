@@ -10,7 +10,7 @@ LISTEN     ?= 127.0.0.1:8080
 DIR        ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help e2e demo test build check bench soak fmt lint page golden setup unit
+.PHONY: fuzz help e2e demo test build check bench soak fmt lint page golden setup unit
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -55,6 +55,9 @@ check: build ## check the example fleet
 
 bench: setup build ## what recording and day files cost, beside ffmpeg in the same run
 	$(GO) run ./hack/bench --worker bin/camfleet-worker
+
+fuzz: ## every fuzz target for 20 seconds
+	hack/fuzz.sh 20s
 
 soak: build ## the kill and crash tests at full length
 	CAMFLEET_SWEEP=1 $(GO) test -race -count=3 -timeout 60m -run 'Kill|Fault|Crash' ./workers/... ./reconciler/...

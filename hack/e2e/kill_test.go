@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,7 @@ func TestKilled(t *testing.T) {
 	}
 	d := startDemo(t, dir)
 	d.allLive(exampleCameras, 40*time.Second)
+	d.waitFor("a segment after the last kill", 20*time.Second, func(status) bool { return mediaSequence(t, dir) > newest })
 	d.stop()
 	cameras, err := filepath.Glob(filepath.Join(dir, "archive", "*", "*"))
 	if err != nil || len(cameras) != exampleCameras {
@@ -98,6 +100,25 @@ func mediaSequence(t *testing.T, dir string) uint64 {
 	return n + uint64(strings.Count(string(b), "#EXTINF"))
 }
 
+// journalled is how much a camera's journal says is recorded, in how many sessions.
+func journalled(t *testing.T, dir archive.Dir) (total time.Duration, sessions int) {
+	t.Helper()
+	now := time.Now()
+	entries, err := archive.Scan(t.Context(), dir, now.Add(-time.Hour), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for _, e := range entries {
+		total += e.Length()
+		if e.Session != last {
+			sessions++
+		}
+		last = e.Session
+	}
+	return total, sessions
+}
+
 func checkArchive(t *testing.T, dir archive.Dir) {
 	t.Helper()
 	report, err := archive.Check(t.Context(), dir)
@@ -120,6 +141,19 @@ func exportAndDecode(t *testing.T, dir string) {
 		t.Fatalf("export: %v\n%s", err, out)
 	}
 	t.Logf("export: %s", out)
+	recorded, sessions := journalled(t, archive.Dir(filepath.Join(dir, "archive", "gate", "north")))
+	probed, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", clip).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(probed)), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oneFrame := 0.040
+	if diff := math.Abs(seconds - recorded.Seconds()); diff > oneFrame*float64(sessions) || sessions <= kills {
+		t.Errorf("the clip has %.3f s, %d sessions recorded %.3f s", seconds, sessions, recorded.Seconds())
+	}
 	said, err := exec.Command("ffmpeg", "-v", "error", "-i", clip, "-f", "null", "-").CombinedOutput()
 	if err != nil || len(said) > 0 {
 		t.Errorf("ffmpeg: %v\n%s", err, said)

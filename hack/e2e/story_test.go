@@ -36,8 +36,16 @@ func TestStory(t *testing.T) {
 			t.Errorf("camera %s: sessions were %v and are %v: an unchanged camera lost frames", name, ids, after[name])
 		}
 	}
+	var served strings.Builder
+	for _, path := range []string{"/", "/assets/fleet.json", "/api/v1/status", "/metrics", "/healthz"} {
+		body, code := d.get(path)
+		if code != 200 {
+			t.Errorf("%s answers %d", path, code)
+		}
+		served.WriteString(body)
+	}
 	d.stop()
-	noPassword(t, d)
+	noPassword(t, d, served.String())
 }
 
 func (d *demo) added(site, file string) {
@@ -170,8 +178,8 @@ func sessions(t *testing.T, dir string) map[string][]string {
 	return found
 }
 
-// noPassword greps everything the demo wrote for its cameras' password.
-func noPassword(t *testing.T, d *demo) {
+// noPassword greps everything the demo wrote and served for its cameras' password.
+func noPassword(t *testing.T, d *demo, served string) {
 	t.Helper()
 	secrets := filepath.Join(d.dir, "secrets")
 	var passwords []string
@@ -187,8 +195,8 @@ func noPassword(t *testing.T, d *demo) {
 		t.Fatalf("no password under %s: nothing to look for", secrets)
 	}
 	for _, password := range passwords {
-		if strings.Contains(d.out.String(), password) {
-			t.Errorf("the terminal shows a password")
+		if strings.Contains(d.out.String(), password) || strings.Contains(served, password) {
+			t.Errorf("the terminal, the page, the API or the metrics show a password")
 		}
 		_ = filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() && path == secrets {

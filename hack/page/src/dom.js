@@ -13,6 +13,6 @@ export function el(tag, attributes = {}, ...children) {
 // Every request may hang on a bad network; none may do so for ever.
 export async function get(url, timeout = 8000) {
   const res = await fetch(url, { cache: 'no-cache', signal: AbortSignal.timeout(timeout) });
-  if (!res.ok) throw new Error(`${url}: ${res.status}`);
+  if (!res.ok) throw Object.assign(new Error(`${url}: ${res.status}`), { status: res.status });
   return res;
 }

@@ -1,14 +1,19 @@
 import { get } from './dom.js';
+import { TimeLine } from './fmp4.js';
 
-// segments lists an hour playlist's files in order: [{map, uri}], each relative
-// to the playlist.
+// segments lists an hour playlist's files in order: [{map, uri, fresh}], each
+// relative to the playlist; fresh says that its times are not those before it.
 export function segments(playlist) {
   const list = [];
-  let map = '';
+  let map = '', fresh = true;
   for (const raw of playlist.split('\n')) {
     const line = raw.trim();
     if (line.startsWith('#EXT-X-MAP:')) map = /URI="([^"]*)"/.exec(line)?.[1] ?? '';
-    else if (line && !line.startsWith('#')) list.push({ map, uri: line });
+    else if (line === '#EXT-X-DISCONTINUITY') fresh = true;
+    else if (line && !line.startsWith('#')) {
+      list.push({ map, uri: line, fresh });
+      fresh = false;
+    }
   }
   return list;
 }
@@ -18,7 +23,7 @@ export function segments(playlist) {
 // and saves it. A change of the camera's format begins a new file.
 export async function saveHour(url, name, onProgress) {
   const list = segments(await (await get(url)).text());
-  let parts = [], map = null, files = 0;
+  let parts = [], map = null, line = null, files = 0;
   const flush = () => {
     if (parts.length) save(new Blob(parts, { type: 'video/mp4' }), files++ ? `${name}-${files}.mp4` : `${name}.mp4`);
     parts = [];
@@ -27,16 +32,20 @@ export async function saveHour(url, name, onProgress) {
     if (s.map !== map) {
       flush();
       map = s.map;
-      parts.push(await blob(map, url));
+      const init = await content(map, url);
+      line = new TimeLine(init);
+      parts.push(new Blob([init]));
     }
-    parts.push(await blob(s.uri, url));
+    const segment = await content(s.uri, url);
+    line.add(segment, s.fresh);
+    parts.push(new Blob([segment])); // a browser keeps blobs on disk, when there are many
     onProgress((i + 1) / list.length);
   }
   flush();
 }
 
-async function blob(uri, base) {
-  return (await get(new URL(uri, new URL(base, location.href)), 60_000)).blob();
+async function content(uri, base) {
+  return (await get(new URL(uri, new URL(base, location.href)), 60_000)).arrayBuffer();
 }
 
 function save(content, name) {

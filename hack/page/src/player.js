@@ -1,9 +1,8 @@
 import videojs from 'video.js';
+import { Patience } from './patience.js';
 
 const MIME = 'application/vnd.apple.mpegurl';
-const STALLED_AFTER = 6; // seconds without progress
-const FALL_BACK_AFTER = 3; // failures of low latency in a row
-const RETRY_LOW_AFTER = 60_000;
+const RENEW_AFTER = 300; // ms
 
 // Players drift back after every stall and start further back than they need.
 // An edge says how many seconds of picture are kept ready, at the least over a
@@ -21,7 +20,7 @@ const CALM = 30_000; // without a stall for so long, a little less is tried
 export class LivePlayer {
   constructor(box, { label, low, plain, latency, onMode }) {
     Object.assign(this, { box, label, low, plain, latency, onMode });
-    this.failures = 0;
+    this.patience = new Patience({ low: latency === 'low', only: !plain });
     this.player = null;
     this.timer = null;
   }
@@ -39,14 +38,9 @@ export class LivePlayer {
     this.close();
   }
 
-  useLow() {
-    if (this.latency !== 'low') return false;
-    return this.failures < FALL_BACK_AFTER || Date.now() - this.fellBack > RETRY_LOW_AFTER;
-  }
-
   open() {
     this.close();
-    this.isLow = this.useLow();
+    this.isLow = this.patience.useLow();
     this.onMode?.(this.isLow ? 'low' : 'standard');
     const video = document.createElement('video-js');
     video.className = 'vjs-fill';
@@ -61,11 +55,15 @@ export class LivePlayer {
     this.player.el().setAttribute('aria-label', this.label);
     this.player.on('error', () => this.failed());
     this.player.on('waiting', () => this.stalled());
+    // A browser that saves power may refuse to play by itself: then the viewer starts it.
+    this.refused = false;
+    const player = this.player;
+    player.on('autoplay-failure', () => player.play()?.catch((e) => { this.refused = e.name === 'NotAllowedError'; }));
+    player.on('xhr-hooks-ready', () => player.tech(true)?.vhs?.xhr.onResponse((request, error, response) => this.answered(player, response)));
     this.edge = this.edges().least;
     this.calmSince = Date.now();
     this.ready = [];
-    this.lastTime = 0;
-    this.lastMoved = Date.now();
+    this.patience.opened(this.isLow);
   }
 
   close() {
@@ -78,18 +76,20 @@ export class LivePlayer {
   watch() {
     const p = this.player;
     if (!p || this.retry) return;
-    if (p.paused() && p.hasStarted()) { this.lastMoved = Date.now(); return; } // the viewer's wish
-    const t = p.currentTime();
-    if (t !== this.lastTime) {
-      this.lastTime = t;
-      this.lastMoved = Date.now();
-      if (t > 5) this.failures = this.isLow ? 0 : this.failures;
-    } else if (Date.now() - this.lastMoved > STALLED_AFTER * 1000) {
-      this.failed();
-      return;
-    }
-    if (!this.isLow && this.latency === 'low' && this.useLow()) { this.failures = 0; this.open(); return; }
+    const excused = p.paused() && (p.hasStarted() || this.refused);
+    if (this.patience.at(p.currentTime(), excused)) { this.failed(); return; }
+    if (excused) return;
+    if (!this.isLow && this.patience.useLow()) { this.open(); return; }
     this.catchUp();
+  }
+
+  // answered sees the live view end: a camera that comes back with another
+  // format, or a worker that was started again, has another playlist. A player
+  // would ask for the old one until it stalls.
+  answered(player, response) {
+    if (player !== this.player || this.retry || !this.isLow || response?.statusCode !== 404 || !this.patience.hasPlayed()) return;
+    if (this.patience.hasPlayedWell()) this.again(RENEW_AFTER);
+    else this.failed();
   }
 
   // stalled is a picture that waits for its next part: keep more ready.
@@ -124,11 +124,14 @@ export class LivePlayer {
   }
 
   failed() {
-    if (this.retry) return;
-    this.failures++;
-    if (this.failures === FALL_BACK_AFTER) this.fellBack = Date.now();
-    this.close();
-    const wait = Math.min(15_000, 500 * 2 ** Math.min(this.failures, 5));
+    if (!this.retry) this.again(this.patience.failed());
+  }
+
+  // again begins anew, in a while. A player must not end in its own callback.
+  again(wait) {
+    const old = this.player;
+    this.player = null;
+    setTimeout(() => old?.dispose());
     this.retry = setTimeout(() => {
       this.retry = null;
       if (this.timer) this.open();

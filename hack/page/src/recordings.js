@@ -1,7 +1,7 @@
 import { el, get } from './dom.js';
 import { saveHour } from './download.js';
 import { playRecording } from './player.js';
-import { duration, hoursByDay, size } from './time.js';
+import { dayFiles, duration, hoursByDay, size } from './time.js';
 
 // openRecordings shows what is kept of a camera: its days and hours, to play
 // and to download.
@@ -24,8 +24,9 @@ export async function openRecordings(camera) {
   try {
     const index = await (await get(`${camera.archive}/index.json`)).json();
     list.replaceChildren(days(camera, index.days ?? [], play), hours(camera, index.hours ?? [], play));
-  } catch {
-    list.replaceChildren(el('p', { class: 'note' }, 'Nothing is recorded of this camera yet.'));
+  } catch (e) {
+    list.replaceChildren(el('p', { class: 'note', role: 'status' }, e.status === 404 ? 'Nothing is recorded of this camera yet.'
+      : 'The recordings cannot be listed just now: the server does not answer. Close this and try again.'));
   }
 }
 
@@ -35,13 +36,13 @@ function days(camera, all, play) {
     section.append(el('p', { class: 'note' }, 'No day file yet: one is made in the night after each recorded day.'));
     return section;
   }
-  const rows = [...all].sort((a, b) => b.date.localeCompare(a.date)).map((day) => {
-    const src = `${camera.archive}/days/${day.file ?? `${day.date}.mp4`}`;
-    const label = `${camera.label}, ${day.date}`;
-    return el('li', {}, el('span', { class: 'when' }, day.date),
-      el('span', { class: 'note' }, [day.seconds && duration(day.seconds), day.bytes && size(day.bytes)].filter(Boolean).join(', ')),
+  const rows = dayFiles(all).map(({ name, word, seconds, bytes }) => {
+    const src = `${camera.archive}/days/${name}`;
+    const label = `${camera.label}, ${word}`;
+    return el('li', {}, el('span', { class: 'when' }, word),
+      el('span', { class: 'note' }, [seconds && duration(seconds), bytes && size(bytes)].filter(Boolean).join(', ')),
       button('Play', label, () => play(src, label)),
-      el('a', { class: 'button', href: src, download: `${camera.site}-${camera.name}-${day.date}.mp4`, 'aria-label': `Download ${label}` }, 'Download'));
+      el('a', { class: 'button', href: src, download: `${camera.site}-${camera.name}-${name}`, 'aria-label': `Download ${label}` }, 'Download'));
   });
   section.append(el('ul', {}, ...rows));
   return section;

@@ -32,12 +32,14 @@ export function newestPicture(playlist) {
 }
 
 // judge gives the state to show. A worker that died cannot say so: when it says
-// live and recorded nothing for a while, the pictures' age tells.
+// live and recorded nothing for a while, the pictures' age tells. A camera that
+// has just come back has no new segment yet.
 export function judge({ status, newest, now, camera }) {
   const said = STATES[status?.state] ? status.state : 'unknown';
   if (said !== 'live' || !camera.recording) return said;
   const patience = Math.max(10, 5 * (camera.segmentSeconds || 2)) * 1000;
-  return newest === null || now - newest <= patience ? 'live' : 'stale';
+  const since = Date.parse(status.since ?? '') || 0;
+  return newest === null || now - Math.max(newest, since) <= patience ? 'live' : 'stale';
 }
 
 // summary is the line above the cameras.

@@ -52,7 +52,7 @@ export class Tile {
     const { camera } = this;
     return new LivePlayer(this.box, {
       label: `${camera.label}, live`, low: `/live/${camera.site}/${camera.name}/index.m3u8`,
-      plain: `${camera.archive}/live.m3u8`, latency: camera.recording ? this.latency() : 'low',
+      plain: camera.recording ? `${camera.archive}/live.m3u8` : null, latency: this.latency(),
       onMode: (mode) => this.showMode(mode),
     });
   }

@@ -15,6 +15,18 @@ export function hoursByDay(hours, timeZone) {
   return [...days].map(([date, list]) => ({ date, hours: list }));
 }
 
+// dayFiles lists index.json's day files, newest day first: a day whose camera
+// changed its codec has several, and what it says of a day is of all of them.
+export function dayFiles(days) {
+  return [...days].sort((a, b) => b.date.localeCompare(a.date)).flatMap(({ date, files, seconds, bytes }) => {
+    const names = files ?? [`${date}.mp4`];
+    return names.map((name, i) => ({
+      name, word: names.length === 1 ? date : `${date} (${i + 1} of ${names.length})`,
+      seconds: i === 0 ? seconds : undefined, bytes: i === 0 ? bytes : undefined,
+    }));
+  });
+}
+
 export function localDate(t, timeZone) {
   // en-CA writes YYYY-MM-DD, the form of the day files' names.
   return new Intl.DateTimeFormat('en-CA', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' }).format(t);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { segments } from '../src/download.js';
 import { judge, newestPicture, summary } from '../src/state.js';
-import { ago, duration, hoursByDay, size } from '../src/time.js';
+import { ago, dayFiles, duration, hoursByDay, size } from '../src/time.js';
 
 const playlist = `#EXTM3U
 #EXT-X-TARGETDURATION:2
@@ -29,6 +29,8 @@ test('a state is what the worker says, unless the pictures are old', () => {
   assert.equal(said('live', now - 3000), 'live');
   assert.equal(said('live', now - 60_000), 'stale');
   assert.equal(said('live', now - 60_000, { recording: false }), 'live');
+  const back = { state: 'live', since: new Date(now - 1000).toISOString() };
+  assert.equal(judge({ status: back, newest: now - 60_000, now, camera }), 'live', 'it has just come back');
   assert.equal(said('unauthorized', now), 'unauthorized');
   assert.equal(said(null, now), 'unknown');
   assert.equal(said('something new', now), 'unknown');
@@ -52,9 +54,16 @@ test('an hour that comes twice in autumn is shown twice', () => {
 
 test('segments know their initialization segment', () => {
   assert.deepEqual(segments(playlist), [
-    { map: '2026-11-23/04/init-a.mp4', uri: '2026-11-23/04/1.m4s' },
-    { map: '2026-11-23/04/init-b.mp4', uri: '2026-11-23/04/2.m4s' },
+    { map: '2026-11-23/04/init-a.mp4', uri: '2026-11-23/04/1.m4s', fresh: true },
+    { map: '2026-11-23/04/init-b.mp4', uri: '2026-11-23/04/2.m4s', fresh: true },
   ]);
+  assert.deepEqual(segments('#EXT-X-MAP:URI="i"\na\nb\n#EXT-X-DISCONTINUITY\nc\n').map((s) => s.fresh), [true, false, true]);
+});
+
+test('a day in several files is listed file by file', () => {
+  const list = dayFiles([{ date: '2026-11-22', bytes: 5, seconds: 7 }, { date: '2026-11-23', bytes: 9, files: ['2026-11-23.mp4', '2026-11-23-2.mp4'] }]);
+  assert.deepEqual(list.map((f) => [f.name, f.word, f.bytes]), [
+    ['2026-11-23.mp4', '2026-11-23 (1 of 2)', 9], ['2026-11-23-2.mp4', '2026-11-23 (2 of 2)', undefined], ['2026-11-22.mp4', '2026-11-22', 5]]);
 });
 
 test('sizes and times are for people', () => {
