@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"runtime"
@@ -139,7 +140,15 @@ func (c *compilation) open(problems []object.Problem) bool {
 	if !c.broken {
 		c.checkFolders()
 	}
+	if !c.hasCUE(".") {
+		c.broken = true
+		c.fleetProblem(object.Position{File: "fleet.cue"}, "fleet",
+			"is missing, and with it the fleet's name and uid; take it back from Git's history, or point camfleet at the folder that has it (--path)")
+	}
 	loader, err := load.New(c.files)
+	if errors.Is(err, load.ErrNoModule) && !c.hasCUE(".") {
+		return false // there is no fleet here at all
+	}
 	if err != nil {
 		c.broken = true
 		c.fleetProblem(object.Position{File: "cue.mod/module.cue"}, "", "%s", diagnose.Redact(err.Error()))

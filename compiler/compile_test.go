@@ -170,10 +170,8 @@ func TestEmpty(t *testing.T) {
 		if !r.Broken || len(r.Problems) == 0 {
 			t.Errorf("%s: broken %v, problems %v", name, r.Broken, r.Problems)
 		}
-		for _, p := range r.Problems {
-			if p.File == "" || p.Message == "" {
-				t.Errorf("%s: %+v", name, p)
-			}
+		if p := r.Problems[0]; len(r.Problems) != 1 || !strings.HasPrefix(p.Error(), "fleet.cue: fleet: is missing") {
+			t.Errorf("%s: %v", name, r.Problems)
 		}
 	}
 	if r := compile(t, fleetFS(nil), compiler.Options{}); r.Broken || len(r.Problems) > 0 || len(r.Sites) > 0 {

@@ -40,9 +40,12 @@ func (e entries[T]) broken(name string) bool {
 }
 
 func (c *compilation) loadFleet() {
-	spec, index, problems := decodePackage[schema.Fleet](c.loader, ".", fleetDefinition)
-	c.fleet.spec, c.fleet.index = spec.value, index
-	c.addFleetProblems(problems, true)
+	c.fleet.index = diagnose.NewIndex(nil, ".")
+	if c.hasCUE(".") { // else open has said so
+		spec, index, problems := decodePackage[schema.Fleet](c.loader, ".", fleetDefinition)
+		c.fleet.spec, c.fleet.index = spec.value, index
+		c.addFleetProblems(problems, true)
+	}
 
 	var clusters, servers, packages []object.Problem
 	c.fleet.clusters, clusters = loadEntries[schema.Cluster](c, clustersDefinition)

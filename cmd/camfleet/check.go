@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +63,12 @@ func openFleet(dir string) (fs.FS, func(), error) {
 	if err != nil {
 		return nil, nil, usage("opening the fleet's folder: %w", err)
 	}
-	if _, err := root.Stat("fleet.cue"); err != nil {
+	// A fleet that has lost its fleet.cue is a fleet with a problem, which the
+	// compiler says; another folder is a wrong call.
+	if !slices.ContainsFunc([]string{"fleet.cue", "sites", "clusters", "cue.mod"}, func(name string) bool {
+		_, err := root.Stat(name)
+		return err == nil
+	}) {
 		root.Close()
 		return nil, nil, usage("%s has no fleet.cue: name a fleet's folder, or make one with camfleet init %s", dir, dir)
 	}

@@ -43,6 +43,12 @@ func (p Problem) Error() string {
 	return p.Position.String() + ": " + p.Path + ": " + p.Message
 }
 
+// Unreadable is why one file of a commit has no content: the error of opening it,
+// and a problem of whoever needs it. Any other error is the file system's own.
+type Unreadable string
+
+func (u Unreadable) Error() string { return string(u) }
+
 // Compare orders problems by file, line, column, path and message.
 func (p Problem) Compare(q Problem) int {
 	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column),

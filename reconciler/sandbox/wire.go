@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"camfleet.dev/compiler"
+	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/internal/memfs"
 )
 
@@ -50,6 +51,8 @@ func send(w io.Writer, fsys fs.FS, req request) error {
 			return fs.SkipDir
 		case d.IsDir() && name != ".":
 			return put(tw, tar.Header{Name: filesPrefix + name + "/", Typeflag: tar.TypeDir}, nil)
+		case d.Type()&fs.ModeSymlink != 0: // refused, by name
+			return put(tw, tar.Header{Name: filesPrefix + name, Typeflag: tar.TypeSymlink, Linkname: "nowhere"}, nil)
 		case !d.Type().IsRegular() || !slices.Contains(read, path.Ext(name)):
 			return nil
 		}
@@ -117,8 +120,10 @@ func receive(r io.Reader) (request, fs.FS, error) {
 			return req, nil, fmt.Errorf("%q is not a path", name)
 		case h.Typeflag == tar.TypeDir:
 			files.AddDir(strings.TrimSuffix(name, "/"))
+		case h.Typeflag == tar.TypeSymlink:
+			files.AddLink(name)
 		case why != "":
-			files.AddUnreadable(name, 0, errors.New(why))
+			files.AddUnreadable(name, 0, object.Unreadable(why))
 		default:
 			files.AddFile(name, content)
 		}

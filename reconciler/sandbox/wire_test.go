@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 
 	"camfleet.dev/compiler"
+	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/internal/memfs"
 )
 
@@ -23,6 +24,7 @@ func TestWire(t *testing.T) {
 	in.AddFile(".git/config.json", []byte("never"))
 	in.AddDir("sites/empty")
 	in.AddUnreadable("sites/gate/big.cue", 5_000_000, errors.New("it has 5000000 bytes, at most 1048576 are read"))
+	in.AddLink("sites/gate/link")
 	in.Sort()
 	req := request{Options: compiler.Options{Cluster: "home", Parallel: 3, Absent: []string{"yard"}}, Memory: 7, Seconds: 5}
 	var wire bytes.Buffer
@@ -44,8 +46,12 @@ func TestWire(t *testing.T) {
 			t.Errorf("%s was sent: %v", gone, err)
 		}
 	}
-	if _, err := fs.ReadFile(files, "sites/gate/big.cue"); err == nil || !strings.Contains(err.Error(), "at most 1048576") {
+	var why object.Unreadable
+	if _, err := fs.ReadFile(files, "sites/gate/big.cue"); !errors.As(err, &why) || !strings.Contains(err.Error(), "at most 1048576") {
 		t.Errorf("an unreadable file: %v", err)
+	}
+	if info, err := fs.Stat(files, "sites/gate/link"); err != nil || info.Mode().Type() != fs.ModeSymlink {
+		t.Errorf("a link: %v, %v", info, err)
 	}
 }
 

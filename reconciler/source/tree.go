@@ -88,7 +88,7 @@ func (r *reader) file(name string, tree *object.Tree, e *object.TreeEntry) error
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	if f.Size > r.limits.FileBytes {
-		why := fmt.Errorf("it has %d bytes, at most %d are read", f.Size, r.limits.FileBytes)
+		why := fmt.Errorf("it has %d bytes, at most %d are read; split it", f.Size, r.limits.FileBytes)
 		r.fs.AddUnreadable(name, f.Size, why)
 		return nil
 	}

@@ -183,6 +183,8 @@ func (w *walker) words(at path, r rawError) string {
 		text = ""
 	}
 	switch {
+	case ownWords.MatchString(r.message) && at.last() == "url" && userinfo.MatchString(place.text):
+		return "holds a user or a password, which are never in Git: take them out, name a Secret in credentials (`credentials: secret: \"cameras\"`), and give the camera a new password, for this one stays in Git's history"
 	case ownWords.MatchString(r.message):
 		return explain(r.message, text)
 	case r.literals() != nil && len(r.places) >= 2:
@@ -193,7 +195,7 @@ func (w *walker) words(at path, r rawError) string {
 	case sensitive(at):
 		return shorten(quoted.ReplaceAllString(r.message, `"…"`))
 	}
-	return undefined(shorten(loaderPrefix.ReplaceAllString(r.message, "")))
+	return wayOut(undefined(shorten(loaderPrefix.ReplaceAllString(r.message, ""))))
 }
 
 var (

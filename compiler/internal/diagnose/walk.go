@@ -38,7 +38,7 @@ func Value(v cue.Value, example any, ix *Index, labels ...string) []object.Probl
 func Error(err error, ix *Index) []object.Problem {
 	w := &walker{ix: ix, groups: map[string]*group{}}
 	w.take(err, nil)
-	return w.problems()
+	return withoutEcho(w.problems())
 }
 
 // group is what is wrong at one path.

@@ -3,6 +3,7 @@ package load
 import (
 	"io/fs"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,9 @@ import (
 
 	"camfleet.dev/schema"
 )
+
+// conflict finds what Git leaves in a file that it could not merge.
+var conflict = regexp.MustCompile(`(?m)^(<<<<<<<|>>>>>>>) `)
 
 // clauses checks that the CUE files of a folder are all of one package: CUE
 // would leave out the others without a word, and their cameras with them.
@@ -31,7 +35,12 @@ func (l *Loader) clauses(dir, name string) (errs cueerrors.Error) {
 			return cueerrors.Promote(err, "")
 		}
 		f, err := parser.ParseFile(file, data, parser.ImportsOnly)
+		marker := conflict.FindIndex(data)
 		switch {
+		case marker != nil && !parses(file, data):
+			at := token.NewFile(file, -1, len(data))
+			at.SetLinesForContent(data)
+			errs = cueerrors.Append(errs, cueerrors.Newf(at.Pos(marker[0], token.NoRelPos), "is a merge conflict; keep one side, and remove the lines that begin with <<<<<<<, ======= and >>>>>>>"))
 		case err != nil:
 			errs = cueerrors.Append(errs, cueerrors.Promote(err, ""))
 		case f.PackageName() == "":
@@ -43,6 +52,11 @@ func (l *Loader) clauses(dir, name string) (errs cueerrors.Error) {
 		}
 	}
 	return errs
+}
+
+func parses(file string, data []byte) bool {
+	_, err := parser.ParseFile(file, data)
+	return err == nil
 }
 
 // Below lists the CUE files of a package in folders below its own. CUE does not

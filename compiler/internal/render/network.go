@@ -41,7 +41,7 @@ func (r *renderer) cameraPolicy(name string, c schema.Camera) *networkingv1.Netw
 func (r *renderer) egress(name string, c schema.Camera) []networkingv1.NetworkPolicyEgressRule {
 	host, port, err := cameraHost(c.URL)
 	if err != nil {
-		r.problem(cameraPath(name, "url"), "is not a URL such as rtsp://10.0.0.21:554/stream1")
+		r.problem(cameraPath(name, "url"), "is not a URL such as rtsp://10.0.0.21:554/stream1; look at its host, and its port (1 to 65535)")
 		return nil
 	}
 	to, dns := []networkingv1.NetworkPolicyPeer(nil), true

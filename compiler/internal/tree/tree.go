@@ -3,13 +3,15 @@
 // what the caller handed in.
 //
 // CUE files are read at once; others (kustomizations, files to embed) when they
-// are opened. Only plain files are seen: symbolic links, devices and what lies
-// behind a linked folder do not exist here.
+// are opened. Only plain files are seen: a symbolic link is a problem, and it,
+// devices and what lies behind a linked folder do not exist here.
 package tree
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -100,9 +102,13 @@ func (r *reader) visit(name string, d fs.DirEntry, err error) error {
 		return nil
 	case d.IsDir():
 		return r.folder(name, d)
+	case d.Type()&fs.ModeSymlink != 0:
+		// Anywhere: a commit with one is refused, so it is not right here either.
+		r.problem(name, "is a symbolic link, and camfleet follows none; put the file itself here")
+		return nil
 	case !d.Type().IsRegular():
 		if strings.HasSuffix(name, ".cue") {
-			r.problem(name, "is not a plain file (a symbolic link?); put the file itself here")
+			r.problem(name, "is not a plain file; put a file here")
 		}
 		return nil
 	}
@@ -133,7 +139,12 @@ func (r *reader) file(name string, d fs.DirEntry) error {
 		return nil
 	}
 	data, err := readCapped(r.tree.base, name, r.tree.limits.FileBytes)
-	if err != nil {
+	var why object.Unreadable
+	switch {
+	case errors.As(err, &why):
+		r.problem(name, "cannot be read: %s", string(why))
+		return nil
+	case err != nil:
 		return err
 	}
 	if int64(len(data)) > r.tree.limits.FileBytes {
@@ -141,7 +152,9 @@ func (r *reader) file(name string, d fs.DirEntry) error {
 		return nil
 	}
 	if !utf8.Valid(data) {
-		r.problem(name, "is not UTF-8 text; save it as that")
+		line, column := notText(data)
+		r.problems = append(r.problems, object.Problem{Position: object.Position{File: name, Line: line, Column: column},
+			Message: "is not UTF-8 text from here on; save the file as UTF-8"})
 		return nil
 	}
 	if r.bytes += int64(len(data)); r.bytes > r.tree.limits.Bytes {
@@ -151,6 +164,20 @@ func (r *reader) file(name string, d fs.DirEntry) error {
 	}
 	r.tree.add(name, &entry{name: d.Name(), size: int64(len(data)), data: data})
 	return nil
+}
+
+// notText is the line and column, in bytes from 1 as CUE counts, of the first
+// byte that is not UTF-8.
+func notText(data []byte) (line, column int) {
+	at := 0
+	for at < len(data) {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size <= 1 {
+			break
+		}
+		at += size
+	}
+	return 1 + bytes.Count(data[:at], []byte{'\n'}), at - bytes.LastIndexByte(data[:at], '\n')
 }
 
 // readCapped reads at most one byte more than limit, so that the caller can

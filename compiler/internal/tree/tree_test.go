@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"camfleet.dev/compiler/object"
 )
 
 var roomy = Limits{Files: 100, FileBytes: 1 << 20, Bytes: 1 << 20}
@@ -130,8 +132,9 @@ func TestLimits(t *testing.T) {
 
 func TestRefusesWhatIsNoText(t *testing.T) {
 	t.Parallel()
-	tr, partial, problems := read(t, fstest.MapFS{"a.cue": file("title: \"\xff\""), "b.cue": file("")}, roomy)
-	if partial || len(problems) != 1 || !strings.Contains(problems[0], "a.cue: is not UTF-8") {
+	tr, partial, problems := read(t, fstest.MapFS{"a.cue": file("x: 1\ntitle: \"\xc3\xa4\xff\""), "b.cue": file(""), "c.cue": file("\xfe")}, roomy)
+	want := []string{"a.cue:2:11: is not UTF-8 text from here on; save the file as UTF-8", "c.cue:1:1: is not UTF-8 text from here on; save the file as UTF-8"}
+	if partial || !slices.Equal(problems, want) {
 		t.Error(partial, problems)
 	}
 	if _, err := tr.Stat("a.cue"); err == nil {
@@ -154,13 +157,40 @@ func TestLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr, _, problems := read(t, os.DirFS(dir), roomy)
-	if len(problems) != 1 || !strings.Contains(problems[0], "x.cue: is not a plain file") {
+	want := []string{}
+	for _, name := range []string{"folder", "x.cue", "x.json"} {
+		want = append(want, name+": is a symbolic link, and camfleet follows none; put the file itself here")
+	}
+	if !slices.Equal(problems, want) {
 		t.Error(problems)
 	}
 	for _, name := range []string{"x.cue", "x.json", "folder", "folder/x.cue"} {
 		if _, err := tr.ReadFile(name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// unreadable is a file system in which one file was left out, and it is said why.
+type unreadable struct{ fs.FS }
+
+func (u unreadable) Open(name string) (fs.File, error) {
+	if name == "sites/gate/a.cue" {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: object.Unreadable("it has 5000000 bytes")}
+	}
+	return u.FS.Open(name)
+}
+
+// TestUnreadable holds that a file which was left out is a problem with its
+// name, so that it stays inside its site.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	tr, partial, problems := read(t, unreadable{sample()}, roomy)
+	if partial || !slices.Equal(problems, []string{"sites/gate/a.cue: cannot be read: it has 5000000 bytes"}) {
+		t.Error(partial, problems)
+	}
+	if _, err := tr.Stat("fleet.cue"); err != nil {
+		t.Error(err)
 	}
 }
 

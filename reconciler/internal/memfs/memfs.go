@@ -19,6 +19,7 @@ type FS struct{ nodes map[string]*node }
 type node struct {
 	name     string // base name
 	dir      bool
+	link     bool
 	content  []byte
 	size     int64
 	err      error // why it cannot be read
@@ -40,6 +41,9 @@ func (m *FS) AddFile(name string, content []byte) {
 func (m *FS) AddUnreadable(name string, size int64, err error) {
 	m.add(name, &node{size: size, err: err})
 }
+
+// AddLink adds a symbolic link, which can be listed and leads nowhere.
+func (m *FS) AddLink(name string) { m.add(name, &node{link: true, err: errIsLink}) }
 
 func (m *FS) add(name string, n *node) {
 	if _, there := m.nodes[name]; there {
@@ -163,6 +167,7 @@ func (e fsError) Error() string { return string(e) }
 const (
 	errIsFolder fsError = "is a folder"
 	errIsFile   fsError = "is not a folder"
+	errIsLink   fsError = "is a symbolic link"
 )
 
 // info is a node's fs.FileInfo. It has no time: a commit's files have none of their own.
@@ -175,8 +180,11 @@ func (i info) IsDir() bool        { return i.n.dir }
 func (i info) Sys() any           { return nil }
 
 func (i info) Mode() fs.FileMode {
-	if i.n.dir {
+	switch {
+	case i.n.dir:
 		return fs.ModeDir | 0o555
+	case i.n.link:
+		return fs.ModeSymlink | 0o777
 	}
 	return 0o444
 }
