@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +34,19 @@ func (f *compileFlags) register(cmd *cobra.Command) {
 	cmd.Flags().Uint64Var(&f.memory, "memory", 1024, "how much memory compiling may take, in MiB")
 }
 
+// leastMemory is what the smallest fleet takes to compile, in MiB.
+const leastMemory = 64
+
+func (f *compileFlags) validate() error {
+	switch {
+	case f.deadline <= 0:
+		return usage("--deadline is how long compiling may take, such as 1m, not %s", f.deadline)
+	case f.memory < leastMemory:
+		return usage("--memory is in MiB, and at least %d, not %d", leastMemory, f.memory)
+	}
+	return nil
+}
+
 // compiler is a sandbox around this same program.
 func (a *app) compiler(f compileFlags, log *slog.Logger) (*sandbox.Compiler, error) {
 	self, err := os.Executable()
@@ -45,6 +60,9 @@ func (a *app) compiler(f compileFlags, log *slog.Logger) (*sandbox.Compiler, err
 
 // compileDir compiles a folder as it is now, committed or not.
 func (a *app) compileDir(ctx context.Context, dir string, f compileFlags) (*object.Result, error) {
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
 	files, closeDir, err := openFleet(dir)
 	if err != nil {
 		return nil, err
@@ -179,10 +197,14 @@ func orEmpty[T any](s []T) []T {
 // a pull request (docs.github.com, "Workflow commands": % CR LF are escaped).
 func printGitHub(w io.Writer, dir string, res *object.Result) error {
 	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	line := func(level string, p object.Problem) error {
-		file := strings.TrimPrefix(dir+"/"+p.File, "./")
-		_, err := fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d::%s\n", level, file, max(p.Line, 1), max(p.Column, 1),
-			escape.Replace(p.Path+": "+p.Message))
+		message := p.Message
+		if p.Path != "" {
+			message = p.Path + ": " + message
+		}
+		_, err := fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d::%s\n", level, property.Replace(path.Join(filepath.ToSlash(dir), p.File)),
+			max(p.Line, 1), max(p.Column, 1), escape.Replace(message))
 		return err
 	}
 	for _, p := range res.Problems {

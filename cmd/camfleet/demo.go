@@ -43,6 +43,9 @@ with it; remove the folder to begin anew.`,
 }
 
 func (a *app) demo(ctx context.Context, flags upFlags) error {
+	if err := flags.validate(); err != nil {
+		return err
+	}
 	repo := filepath.Join(flags.dir, "fleet")
 	if err := prepareDemo(repo); err != nil {
 		return fmt.Errorf("preparing the demo in %s: %w", flags.dir, err)

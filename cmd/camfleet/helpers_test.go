@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"camfleet.dev/compiler/object"
+	"camfleet.dev/reconciler/engine"
 	"camfleet.dev/reconciler/status"
 	"camfleet.dev/schema"
 	"camfleet.dev/workers/fakecam"
@@ -121,7 +123,14 @@ func TestPrintStatus(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	s := status.Status{
 		State: status.Failing, Commit: "0123456789abcdef", Subject: "Add a camera", Time: now.Add(-time.Hour), Source: "/srv/fleet",
-		FetchError: "there is no Git repository",
+		FetchError:   "there is no Git repository",
+		CompileError: "the compiler was killed",
+		Held: []engine.Change{
+			{Action: engine.Held, ID: object.ID{Kind: "ConfigMap", Name: "camera-b"}, Site: "yard", Camera: "b", Reason: "the whole site yard is gone"},
+			{Action: engine.Held, ID: object.ID{Kind: "ConfigMap", Name: "camera-a"}, Site: "yard", Camera: "a", Reason: "the whole site yard is gone"},
+			{Action: engine.Held, ID: object.ID{Kind: "Pod", Name: "camera-a"}, Site: "yard", Camera: "a", Reason: "the whole site yard is gone"},
+			{Action: engine.Held, ID: object.ID{Kind: "ConfigMap", Name: "page"}, Site: "shop", Reason: "the whole site shop is gone"},
+		},
 		Cameras: []status.Camera{
 			{Site: "gate", Name: "north", State: "live", Since: now.Add(-time.Minute)},
 			{Site: "gate", Name: "south", State: "unauthorized", Since: now.Add(-3 * time.Hour), Message: "the camera refuses the password"},
@@ -137,6 +146,11 @@ func TestPrintStatus(t *testing.T) {
 	want := `failing at commit 0123456789ab (Add a camera), 60m old
 from /srv/fleet
 not fetched: there is no Git repository
+not compiled: the compiler was killed
+held: the whole site yard is gone
+  3 objects of yard/a, yard/b
+held: the whole site shop is gone
+  1 object
 
 gate/north  live            60s  
 gate/south  unauthorized     3h  the camera refuses the password

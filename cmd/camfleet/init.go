@@ -25,6 +25,9 @@ cue vet and CUE's language server work there. It overwrites nothing.
 With --upgrade it brings the schema in an existing fleet up to date.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if upgrade && name != "" {
+				return usage("--upgrade changes no name: leave --name out, or edit fleet.cue")
+			}
 			if upgrade {
 				return a.upgradeFleet(args[0])
 			}
@@ -46,7 +49,9 @@ func (a *app) initFleet(dir, name string) error {
 	}
 	wrote, err := scaffold.Init(dir, scaffold.Fleet{Name: name, UID: uid})
 	if errors.Is(err, scaffold.ErrExists) {
-		return usage("%w; name a new folder, or refresh the schema with camfleet init --upgrade %s", err, dir)
+		return usage("%w", err)
+	} else if errors.Is(err, scaffold.ErrName) {
+		return usage("%w; name another with --name", err)
 	} else if err != nil {
 		return err
 	}
@@ -65,7 +70,9 @@ Next:
 
 func (a *app) upgradeFleet(dir string) error {
 	changed, err := scaffold.Upgrade(dir)
-	if err != nil {
+	if errors.Is(err, scaffold.ErrNoFleet) {
+		return usage("%w", err)
+	} else if err != nil {
 		return err
 	}
 	for _, f := range changed {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -101,18 +102,51 @@ repository says in CUE.
 
 Exit codes: 0 all went well, 1 the fleet is not right or the work failed,
 2 called wrongly.`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		Version:                    version,
+		SuggestionsMinimumDistance: 2,
+		Args:                       noCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage("%s: %w", cmd.CommandPath(), err) })
+	root.SetFlagErrorFunc(wrongCall)
 	root.AddCommand(
 		a.initCommand(), a.checkCommand(), a.compileCommand(), a.upCommand(), a.demoCommand(), a.statusCommand(),
 		a.approveCommand(), a.exportCommand(), a.fakecamCommand(), a.versionCommand(), a.compileChildCommand(),
 	)
+	root.SetVersionTemplate(versionText())
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" { // cobra's own would print its help and succeed
+			cmd.Args = cobra.ArbitraryArgs
+			cmd.RunE = func(*cobra.Command, []string) error {
+				return usage("completion of which shell? camfleet completion bash, zsh, fish or powershell")
+			}
+		}
+	}
 	wrapArgs(root)
 	return root
+}
+
+// noCommand is what root says to a name that is no command.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return fmt.Errorf("unknown command %q%s", args[0], hint)
+}
+
+// wrongCall is a usage error that says of which command; camfleet's own name is
+// in front of every error already.
+func wrongCall(cmd *cobra.Command, err error) error {
+	if !cmd.HasParent() {
+		return usage("%w", err)
+	}
+	return usage("%s: %w", strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" "), err)
 }
 
 // wrapArgs makes a wrong number of arguments, and an unknown command, a usage error.
@@ -120,7 +154,7 @@ func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return usage("%s: %w", cmd.CommandPath(), err)
+				return wrongCall(cmd, err)
 			}
 			return nil
 		}

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"camfleet.dev/reconciler"
+	"camfleet.dev/reconciler/engine"
 	"camfleet.dev/reconciler/host"
 	"camfleet.dev/reconciler/status"
 )
@@ -64,23 +67,48 @@ func printStatus(w io.Writer, s status.Status, format string, colour bool, now t
 		fmt.Fprintf(&b, " at commit %.12s (%s), %s old", s.Commit, s.Subject, age(now.Sub(s.Time)))
 	}
 	fmt.Fprintf(&b, "\nfrom %s\n", s.Source)
-	for label, e := range map[string]string{"not fetched": s.FetchError, "not compiled": s.CompileError} {
-		if e != "" {
-			fmt.Fprintf(&b, "%s: %s\n", label, e)
-		}
+	if s.FetchError != "" {
+		fmt.Fprintf(&b, "not fetched: %s\n", s.FetchError)
+	}
+	if s.CompileError != "" {
+		fmt.Fprintf(&b, "not compiled: %s\n", s.CompileError)
 	}
 	for _, p := range s.Problems {
 		fmt.Fprintln(&b, p.Error())
 	}
-	for _, c := range append(s.Failed, s.Held...) {
+	for _, c := range s.Failed {
 		fmt.Fprintln(&b, c.String())
 	}
+	printHeld(&b, s.Held)
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(&b, "%s (warning)\n", warning)
 	}
 	printCameras(&b, s.Cameras, colour, now)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printHeld says each reason once, and whose cameras it keeps; -o json has every object.
+func printHeld(b *strings.Builder, held []engine.Change) {
+	var reasons []string
+	objects, cameras := map[string]int{}, map[string][]string{}
+	for _, c := range held {
+		if objects[c.Reason]++; objects[c.Reason] == 1 {
+			reasons = append(reasons, c.Reason)
+		}
+		name := c.Site + "/" + c.Camera
+		if c.Camera != "" && !slices.Contains(cameras[c.Reason], name) {
+			cameras[c.Reason] = append(cameras[c.Reason], name)
+		}
+	}
+	for _, reason := range reasons {
+		fmt.Fprintf(b, "held: %s\n  %s", reason, count(objects[reason], "object"))
+		if names := cameras[reason]; len(names) > 0 {
+			slices.Sort(names)
+			fmt.Fprintf(b, " of %s", strings.Join(names, ", "))
+		}
+		fmt.Fprintln(b)
+	}
 }
 
 func printCameras(b *strings.Builder, cameras []status.Camera, colour bool, now time.Time) {
@@ -110,6 +138,8 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
+var commitName = regexp.MustCompile(`^[0-9a-fA-F]{1,64}$`)
+
 func (a *app) approveCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
@@ -120,6 +150,9 @@ camfleet asks first (more than a fifth, more than ten, or a whole site).
 camfleet status lists what would go. Recordings stay.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !commitName.MatchString(args[0]) {
+				return usage("%q is not a commit, such as 3012626c447e: camfleet status says which one waits", args[0])
+			}
 			n, err := client(dir).Approve(cmd.Context(), args[0])
 			if err != nil {
 				return err

@@ -98,6 +98,9 @@ func (a *app) up(ctx context.Context, flags upFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := flags.validate(); err != nil {
+		return err
+	}
 	src, err := source.New(flags.source)
 	if err != nil {
 		return &exitError{exitUsage, err}
@@ -130,6 +133,25 @@ func (a *app) up(ctx context.Context, flags upFlags) error {
 		return errors.Join(err, page.Close(), control.Close())
 	}
 	return a.runActors(ctx, flags, machine, r, page, control, log)
+}
+
+// leastPoll keeps a typing mistake from asking a Git server without a pause.
+const leastPoll = 100 * time.Millisecond
+
+func (f *upFlags) validate() error {
+	if err := f.compile.validate(); err != nil {
+		return err
+	}
+	if _, _, err := net.SplitHostPort(f.listen); err != nil {
+		return usage("--listen is HOST:PORT, such as 127.0.0.1:8080, not %q", f.listen)
+	}
+	switch {
+	case f.poll < leastPoll:
+		return usage("--poll is a time between two looks at the repository, at least %s, not %s", leastPoll, f.poll)
+	case f.shards < 1:
+		return usage("--shard is a number of worker processes, at least 1, not %d", f.shards)
+	}
+	return nil
 }
 
 func (a *app) upLogger(flags upFlags) (*slog.Logger, error) {
@@ -205,6 +227,11 @@ func pageHost(addr net.Addr) string {
 // findWorker is the program that records.
 func findWorker(given string) (string, error) {
 	if given != "" {
+		if info, err := os.Stat(given); err != nil {
+			return "", usage("--worker: %w; it is the program camfleet-worker (make build)", err)
+		} else if info.IsDir() || info.Mode()&0o111 == 0 {
+			return "", usage("--worker: %s is not a program; it is camfleet-worker (make build)", given)
+		}
 		return filepath.Abs(given)
 	}
 	self, err := os.Executable()

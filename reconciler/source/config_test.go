@@ -24,6 +24,7 @@ func TestAddresses(t *testing.T) {
 		{"password in ssh", source.Config{URL: "ssh://git:hunter2@git.example.org/x"}, "user or password"},
 		{"plain http", source.Config{URL: "http://git.example.org/x"}, "use https"},
 		{"unknown scheme", source.Config{URL: "ftp://git.example.org/x"}, "ftp:// is not known"},
+		{"scp's form", source.Config{URL: "git@git.example.org:our/fleet.git"}, "ssh://git@git.example.org/our/fleet.git"},
 		{"not a URL", source.Config{URL: "https://hunter2@:%zz"}, "not a URL"},
 		{"path out of the repository", source.Config{URL: "/srv/fleet", Path: "../other"}, "without .."},
 	} {

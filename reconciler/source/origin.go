@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +22,9 @@ import (
 func newOrigin(cfg Config) (origin, error) {
 	if cfg.URL == "" {
 		return nil, errors.New("no repository: name a folder, file://…, https://… or ssh://…")
+	}
+	if m := scpForm.FindStringSubmatch(cfg.URL); m != nil {
+		return nil, fmt.Errorf("repository %s: write it as ssh://%s/%s", cfg.URL, m[1], m[2])
 	}
 	if !strings.Contains(cfg.URL, "://") {
 		return folder{path: cfg.URL, branch: cfg.Branch}, nil
@@ -48,6 +54,9 @@ func newOrigin(cfg Config) (origin, error) {
 	return &remote{cfg: cfg, url: u}, nil
 }
 
+// scpForm is how git also writes an ssh address; a folder is called like that by nobody.
+var scpForm = regexp.MustCompile(`^([A-Za-z0-9._-]+@[A-Za-z0-9.-]+):([^/].*)$`)
+
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -60,7 +69,10 @@ type folder struct{ path, branch string }
 func (f folder) repository() (*git.Repository, error) {
 	repo, err := git.PlainOpenWithOptions(f.path, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
-		return nil, errors.New("there is no Git repository (git init makes one)")
+		if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.New("there is no such folder; it is looked for again")
+		}
+		return nil, errors.New("there is no Git repository; git init makes one, and for a folder inside one there is --path")
 	} else if err != nil {
 		return nil, fmt.Errorf("opening it: %w", err)
 	}

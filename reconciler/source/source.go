@@ -121,7 +121,7 @@ func (s *Source) files(ctx context.Context, commit *object.Commit) (fs.FS, error
 	if s.cfg.Path != "" && s.cfg.Path != "." {
 		sub, err := tree.Tree(s.cfg.Path)
 		if err != nil {
-			return nil, fmt.Errorf("it has no folder %q (the path inside the repository): %w", s.cfg.Path, err)
+			return nil, fmt.Errorf("it has no folder %q: look at --path", s.cfg.Path)
 		}
 		tree = sub
 	}

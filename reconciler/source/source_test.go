@@ -104,7 +104,8 @@ func TestWhatIsRefused(t *testing.T) {
 	wantError(t, empty, "no commits yet")
 	repo.Commit("a", "1")
 	wantError(t, newSource(t, source.Config{URL: repo.Dir, Branch: "prod"}), `no branch "prod"`, "main")
-	wantError(t, newSource(t, source.Config{URL: filepath.Join(repo.Dir, "nowhere")}), "no Git repository", "nowhere")
+	wantError(t, newSource(t, source.Config{URL: filepath.Join(repo.Dir, "nowhere")}), "no such folder", "nowhere")
+	wantError(t, newSource(t, source.Config{URL: t.TempDir()}), "no Git repository", "--path")
 
 	if err := os.Symlink("/etc/passwd", filepath.Join(repo.Dir, "passwd.cue")); err != nil {
 		t.Fatal(err)

@@ -46,6 +46,12 @@ type Fleet struct {
 // ErrExists means that a file that would be written is there already.
 var ErrExists = errors.New("is there already")
 
+// ErrName means that a fleet cannot be called that.
+var ErrName = errors.New("cannot be a fleet's name")
+
+// ErrNoFleet means that there is nothing to upgrade in a folder.
+var ErrNoFleet = errors.New("is not a fleet's repository (it has no fleet.cue)")
+
 var fleetName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // NewUID makes a fleet's identifier from random bytes (crypto/rand.Reader), as a
@@ -64,7 +70,7 @@ func NewUID(random io.Reader) (string, error) {
 // the error is ErrExists.
 func Init(dir string, f Fleet) ([]string, error) {
 	if !fleetName.MatchString(f.Name) {
-		return nil, fmt.Errorf("%q cannot be a fleet's name; use lower case letters, digits and \"-\", at most 63 characters", f.Name)
+		return nil, fmt.Errorf("%q %w; use lower case letters, digits and \"-\", at most 63 characters", f.Name, ErrName)
 	}
 	if f.UID == "" {
 		return nil, errors.New("the fleet needs an identifier")
@@ -92,7 +98,7 @@ func Init(dir string, f Fleet) ([]string, error) {
 // returns the files that changed. Nothing that a user wrote is touched.
 func Upgrade(dir string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "fleet.cue")); err != nil {
-		return nil, fmt.Errorf("%s is not a fleet's repository (it has no fleet.cue); `camfleet init %s` makes one: %w", dir, dir, err)
+		return nil, fmt.Errorf("%s %w; `camfleet init %s` makes one", dir, ErrNoFleet, dir)
 	}
 	var changed []string
 	if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(moduleFile))); errors.Is(err, fs.ErrNotExist) {

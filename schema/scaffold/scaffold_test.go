@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -120,7 +119,7 @@ func TestInitKeepsGitignore(t *testing.T) {
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, err := scaffold.Upgrade(dir); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "camfleet init") {
+	if _, err := scaffold.Upgrade(dir); !errors.Is(err, scaffold.ErrNoFleet) || !strings.Contains(err.Error(), "camfleet init") {
 		t.Errorf("no fleet: %v", err)
 	}
 	if _, err := scaffold.Init(dir, someFleet); err != nil {
