@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,6 +98,17 @@ func (d *day) add(e fs.DirEntry, kind string) {
 	case droppedSuffix:
 		d.dropped = true
 	}
+}
+
+// parts are the names of a day's files in the order of time, nil when there is
+// but <date>.mp4: with -10 behind -2.
+func (d *day) parts() []string {
+	if len(d.files) == 1 && d.files[0] == d.date+".mp4" {
+		return nil
+	}
+	return slices.SortedFunc(slices.Values(d.files), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	})
 }
 
 // dayEnd is when a local day ends; it has 23, 24 or 25 hours.

@@ -27,11 +27,13 @@ type Index struct {
 	Days  []IndexDay `json:"days"`
 }
 
-// IndexDay is a day file.
+// IndexDay is a day: its file, <date>.mp4.
 type IndexDay struct {
 	Date    string  `json:"date"`
-	Bytes   int64   `json:"bytes"`
+	Bytes   int64   `json:"bytes"`   // of all its files
 	Seconds float64 `json:"seconds"` // recorded, from the manifest
+	// Files are the day's files in order, where one could not hold all of it.
+	Files []string `json:"files,omitempty"`
 }
 
 // UpdateIndex writes index.json from what is in the folder, if it says
@@ -113,7 +115,7 @@ func makeIndex(fsys FS, dir Dir) (Index, error) {
 		if !d.whole {
 			continue // being made, or being dropped
 		}
-		x.Days = append(x.Days, IndexDay{Date: d.date, Bytes: d.bytes, Seconds: readSeconds(fsys, dir, d.date)})
+		x.Days = append(x.Days, IndexDay{Date: d.date, Bytes: d.bytes, Seconds: readSeconds(fsys, dir, d.date), Files: d.parts()})
 	}
 	return x, nil
 }

@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -124,7 +125,7 @@ func TestIndex(t *testing.T) {
 	if err := UpdateIndex(b.o.Dir); err != nil {
 		t.Fatal(err)
 	}
-	want := Index{Hours: []string{"2026-11-23/04", "2026-11-23/05"}, Days: []IndexDay{{"2026-11-22", 77, 12.5}}}
+	want := Index{Hours: []string{"2026-11-23/04", "2026-11-23/05"}, Days: []IndexDay{{Date: "2026-11-22", Bytes: 77, Seconds: 12.5}}}
 	if got, err := ReadIndex(b.o.Dir); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("index is %+v, %v", got, err)
 	}
@@ -137,6 +138,21 @@ func TestIndex(t *testing.T) {
 	}
 	if after, err := os.Stat(b.path(IndexName)); err != nil || !os.SameFile(before, after) {
 		t.Errorf("an index that says the same is written again: %v", err)
+	}
+	// A day whose camera changed its codec, many times.
+	want.Days[0].Files = []string{"2026-11-22.mp4"}
+	for i := 2; i <= 10; i++ {
+		name := fmt.Sprintf("2026-11-22-%d.mp4", i)
+		want.Days[0].Files = append(want.Days[0].Files, name)
+		if err := os.WriteFile(b.path(DaysFolder, name), nil, fileMode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := UpdateIndex(b.o.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadIndex(b.o.Dir); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("index is %+v, %v", got, err)
 	}
 	empty := Dir(t.TempDir())
 	if err := UpdateIndex(empty); err != nil {
