@@ -32,6 +32,9 @@ func (c *compilation) render(ctx context.Context, s *site) error {
 	objects, problems := overlay.Apply(ctx, folder, s.name, out.Objects)
 	s.take(problems)
 	s.objects = objects
+	if !s.broken {
+		s.warnings = append(s.warnings, overlay.Idle(folder, s.name, objects)...)
+	}
 	return ctx.Err()
 }
 

@@ -29,11 +29,12 @@ var refusals = map[string]struct {
 	files []string
 	want  string
 }{
-	"not YAML":        {[]string{"a: [\n"}, "kustomization.yaml:1: is not YAML: "},
+	"not YAML":        {[]string{"a: [\n"}, "kustomization.yaml:1: is not YAML: did not find"},
 	"empty":           {[]string{""}, "kustomization.yaml: must be one YAML document"},
 	"two documents":   {[]string{"labels: []\n---\nlabels: []\n"}, "kustomization.yaml: must be one YAML document"},
 	"not a map":       {[]string{"- a\n"}, "kustomization.yaml: invalid Kustomization"},
-	"unknown field":   {[]string{"patchez: []\n"}, `unknown field "patchez"`},
+	"unknown field":   {[]string{"labels: []\npatchez: []\n"}, `kustomization.yaml:2:1: unknown field "patchez"; did you mean "patches"?`},
+	"unknown, inside": {[]string{"labels:\n- pair: {a: b}\n"}, `kustomization.yaml:2:3: unknown field "pair"`},
 	"another version": {[]string{"apiVersion: v2\nlabels:\n- pairs: {a: b}\n"}, "apiVersion for Kustomization should be"},
 
 	"name prefix":       {[]string{"namePrefix: x-\n"}, "kustomization.yaml:1:13: namePrefix is not allowed: names are camfleet's own"},

@@ -5,12 +5,14 @@ import (
 	"io/fs"
 	"path"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"camfleet.dev/compiler/internal/diagnose"
 	"camfleet.dev/compiler/object"
 )
 
@@ -61,11 +63,41 @@ func (o *overlay) scan(folder string, from *object.Position, parents []string) *
 	}
 	var kust types.Kustomization
 	if err := kust.Unmarshal(content); err != nil {
-		o.refuse(o.place(file, nil), "%s", oneLine(err.Error()))
+		pos, words := misfit(err, docs[0])
+		o.refuse(o.place(file, pos), "%s", words)
 		return nil
 	}
 	s := &scanner{overlay: o, folder: folder, file: file, doc: docs[0], parents: append(slices.Clone(parents), folder)}
 	return s.take(kust)
+}
+
+var unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
+
+// misfit says where and why a document is no kustomization: kustomize names a
+// field that it does not know, but not where it stands.
+func misfit(err error, doc *yaml.Node) (*position, string) {
+	m := unknownField.FindStringSubmatch(err.Error())
+	if m == nil {
+		return nil, oneLine(err.Error())
+	}
+	words := fmt.Sprintf("unknown field %q", m[1])
+	if keys := lookup(doc); keys != nil && slices.ContainsFunc(keys.Content, func(n *yaml.Node) bool { return n.Value == m[1] }) {
+		words += diagnose.DidYouMean(m[1], known(), "fields")
+	}
+	return at(keyOf(doc, m[1])), words
+}
+
+// known are the fields of a kustomization that are taken over, as they are written.
+func known() []string {
+	t := reflect.TypeFor[types.Kustomization]()
+	var names []string
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if name != "" && slices.Contains(allowed, t.Field(i).Name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // scanner takes one kustomization over.

@@ -36,7 +36,8 @@ func (o *overlay) parse(content []byte, place func(*position) object.Position) [
 		case errors.Is(err, io.EOF):
 			return docs
 		case err != nil:
-			o.refuse(place(errorLine(err)), "is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+			words := yamlLine.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "")
+			o.refuse(place(errorLine(err)), "is not YAML: %s", strings.TrimSpace(words))
 			return nil
 		}
 		if bad := expanding(&doc); bad != nil {
@@ -103,6 +104,19 @@ func lookup(n *yaml.Node, steps ...any) *yaml.Node {
 		n = next
 	}
 	return n
+}
+
+// keyOf is the first key of that name in a document.
+func keyOf(n *yaml.Node, name string) *yaml.Node {
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Value == name {
+			return c
+		}
+		if found := keyOf(c, name); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 func child(n *yaml.Node, step any) *yaml.Node {

@@ -250,7 +250,7 @@ func TestProblemsHavePlaces(t *testing.T) {
 	t.Parallel()
 	for want, in := range map[string]Input{
 		`sites/gate/cameras.cue:7:3: site.cameras.east.resources.cpu: "lots" is not a Kubernetes quantity; write cores such as "500m", memory such as "64Mi"`: withCamera("east", func(c *schema.Camera) { c.Resources.CPU = "lots" }),
-		`sites/gate/cameras.cue:7:3: site.cameras.north.url: is not a URL such as rtsp://10.0.0.21:554/stream1; look at its host, and its port (1 to 65535)`:                                               withCamera("north", func(c *schema.Camera) { c.URL = "rtsp://10.0.0.1:99999/" }),
+		`sites/gate/cameras.cue:7:3: site.cameras.north.url: is not a URL such as rtsp://10.0.0.21:554/stream1; look at its host, and its port (1 to 65535)`:  withCamera("north", func(c *schema.Camera) { c.URL = "rtsp://10.0.0.1:99999/" }),
 	} {
 		out := Site(in)
 		if len(out.Problems) != 1 || out.Problems[0].Error() != want || out.Problems[0].Site != "gate" {
