@@ -9,11 +9,12 @@ import (
 )
 
 // Position is a place in a fleet's repository. Line and Column count from 1;
-// 0 means that the place is the whole file.
+// 0 means that the place is the whole file; JSON has all three always, so that
+// programs need not ask.
 type Position struct {
 	File   string `json:"file"`
-	Line   int    `json:"line,omitempty"`
-	Column int    `json:"column,omitempty"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
 }
 
 func (p Position) String() string {
@@ -31,7 +32,7 @@ func (p Position) String() string {
 type Problem struct {
 	Site string `json:"site,omitempty"` // "" when it concerns the whole fleet
 	Position
-	Path    string `json:"path,omitempty"` // CUE path, such as site.cameras.north.url
+	Path    string `json:"path"` // CUE path, such as site.cameras.north.url
 	Message string `json:"message"`
 }
 
