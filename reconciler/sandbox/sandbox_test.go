@@ -107,7 +107,7 @@ func TestBombHitsOnlyItsSite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCompiler(t)
-			c.Deadline, c.Memory = 12*time.Second, testMemory
+			c.Deadline, c.Memory = 20*time.Second, testMemory
 			start := time.Now()
 			res := compile(t, c, example(t, map[string]string{"sites/yard/bomb.cue": bomb}))
 			if took := time.Since(start); took > 90*time.Second {
@@ -132,7 +132,7 @@ func TestBombHitsOnlyItsSite(t *testing.T) {
 func TestBombInTheFleetItself(t *testing.T) {
 	t.Parallel()
 	c := newCompiler(t)
-	c.Deadline, c.Memory = 12*time.Second, testMemory
+	c.Deadline, c.Memory = 20*time.Second, testMemory
 	bomb := strings.NewReplacer("package site", "package fleet", "site: title:", "fleet: name:").Replace(bombs["memory"])
 	res := compile(t, c, example(t, map[string]string{"bomb.cue": bomb}))
 	if !res.Broken || len(res.Problems) != 1 || len(res.Objects) != 0 {
