@@ -139,17 +139,15 @@ func listen(t *testing.T) *net.TCPListener {
 // inherits the listening socket, so that nobody can take its port before.
 func start(t *testing.T, program string, conf page.Nginx, dir string, l *net.TCPListener) {
 	t.Helper()
-	socket, err := l.File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	socket := inherit(t, l)
 	defer socket.Close()
 	var log bytes.Buffer
 	cmd := exec.Command(program, "-e", "stderr", "-p", dir, "-c", filepath.Join(conf.Page, page.ConfigName))
 	cmd.Env = []string{"NGINX=3;"}
 	cmd.ExtraFiles = []*os.File{socket}
 	cmd.Stderr = &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.WaitDelay = 5 * time.Second // a child of nginx may hold stderr for ever
 	if os.Getuid() == 0 {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 		if err := os.Chown(conf.Run, nobody, nobody); err != nil {
@@ -169,13 +167,35 @@ func start(t *testing.T, program string, conf page.Nginx, dir string, l *net.TCP
 	t.Cleanup(func() { stop(t, cmd, done, &log) })
 }
 
+// inherit is l for a child, and does not block: nginx takes an inherited socket
+// as it is, and would wait in accept for ever when a client goes away early. A
+// file that was made of a blocking socket is not touched by os/exec any more.
+func inherit(t *testing.T, l *net.TCPListener) *os.File {
+	t.Helper()
+	first, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	fd, err := syscall.Dup(int(first.Fd())) // Fd makes it block
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.CloseOnExec(fd)
+	f := os.NewFile(uintptr(fd), "listener")
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // stop ends nginx gracefully, as the kubelet does (its image's STOPSIGNAL is QUIT), and shows its log when the test failed.
 func stop(t *testing.T, cmd *exec.Cmd, done <-chan error, log *bytes.Buffer) {
 	cmd.Process.Signal(syscall.SIGQUIT) //nolint:errcheck // it may have ended by itself
 	select {
 	case <-done:
 	case <-time.After(10 * time.Second):
-		cmd.Process.Kill() //nolint:errcheck // it may have ended just now
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // it may have ended just now
 		<-done
 	}
 	if t.Failed() {
