@@ -38,6 +38,9 @@ func TestPage(t *testing.T) {
 	do(t, ctx, chromedp.KeyEvent("\x1b"))
 	until(t, ctx, "Escape closes the recordings", `!document.querySelector('dialog')`)
 
+	recovers(t, ctx, d)
+	savedHourPlays(t, ctx, d)
+
 	// A camera that goes wrong says so in a word.
 	file := filepath.Join(d.dir, "secrets", "gate", "cameras", "password")
 	if err := os.WriteFile(file, []byte("wrong\n"), 0o600); err != nil {

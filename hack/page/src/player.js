@@ -50,7 +50,6 @@ export class LivePlayer {
       controlBar: { pictureInPictureToggle: true, playbackRateMenuButton: false },
       userActions: { hotkeys: true }, errorDisplay: false, loadingSpinner: true,
       html5: { vhs: { overrideNative: true }, nativeAudioTracks: false, nativeVideoTracks: false },
-      sources: [{ src: this.isLow ? this.low : this.plain, type: MIME }],
     });
     this.player.el().setAttribute('aria-label', this.label);
     this.player.on('error', () => this.failed());
@@ -60,6 +59,7 @@ export class LivePlayer {
     const player = this.player;
     player.on('autoplay-failure', () => player.play()?.catch((e) => { this.refused = e.name === 'NotAllowedError'; }));
     player.on('xhr-hooks-ready', () => player.tech(true)?.vhs?.xhr.onResponse((request, error, response) => this.answered(player, response)));
+    player.src({ src: this.isLow ? this.low : this.plain, type: MIME });
     this.edge = this.edges().least;
     this.calmSince = Date.now();
     this.ready = [];
