@@ -10,6 +10,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,9 @@ type Reconciler struct {
 	Warnings func() []string
 	// Synced, if set, is told of every sync that had something to do.
 	Synced func(engine.ChangeSet)
-	Log    *slog.Logger
+	// ApproveWith is engine.Options.ApproveWith.
+	ApproveWith string
+	Log         *slog.Logger
 	// Clock is for tests; nil means the machine's.
 	Clock clock.Clock
 
@@ -69,10 +72,11 @@ type Reconciler struct {
 
 	wake chan struct{}
 
-	mu     sync.Mutex // of what follows
-	status status.Status
-	notes  notes
-	dirty  bool // there is something to sync
+	mu      sync.Mutex // of what follows
+	status  status.Status
+	refused []object.Problem // why the newest commit was not even read
+	notes   notes
+	dirty   bool // there is something to sync
 }
 
 // notes are what has to survive a crash.
@@ -156,7 +160,7 @@ func (r *Reconciler) Once(ctx context.Context) (status.Status, error) {
 	case len(s.Failed) > 0:
 		return s, fmt.Errorf("%d objects could not be applied", len(s.Failed))
 	case len(s.Held) > 0:
-		return s, fmt.Errorf("%d deletions wait for: camfleet approve %s", len(s.Held), s.Commit)
+		return s, fmt.Errorf("%d deletions wait for: %s %s", len(s.Held), cmp.Or(r.ApproveWith, "camfleet approve"), s.Commit)
 	}
 	return s, nil
 }
@@ -227,7 +231,7 @@ func (r *Reconciler) fetch(ctx context.Context) {
 	now := r.Clock.Now()
 	r.mu.Lock()
 	was := r.status.FetchError
-	r.status.FetchError = ""
+	r.status.FetchError, r.refused = "", refused(err)
 	if err != nil {
 		r.status.FetchError = err.Error()
 	} else {
@@ -249,6 +253,19 @@ func (r *Reconciler) fetch(ctx context.Context) {
 		r.commit, r.result, r.compiling, r.syncer = c, nil, retry{}, retry{}
 		r.Log.Info("a new commit", "commit", short(c.Hash), "subject", c.Subject)
 	}
+}
+
+// refused are the problems of a commit that the source refuses as a whole.
+func refused(err error) []object.Problem {
+	var refusal *source.RefusedError
+	if !errors.As(err, &refusal) {
+		return nil
+	}
+	var problems []object.Problem
+	for _, f := range refusal.Files {
+		problems = append(problems, object.Problem{Position: object.Position{File: f.File}, Message: f.Why})
+	}
+	return problems
 }
 
 func (r *Reconciler) compile(ctx context.Context) {
@@ -291,6 +308,9 @@ func (r *Reconciler) Status() status.Status {
 	r.mu.Lock()
 	s := r.status
 	s.Problems, s.Warnings = slices.Clone(s.Problems), slices.Clone(s.Warnings)
+	if r.refused != nil {
+		s.Problems = r.refused // of a newer commit than the one that was compiled
+	}
 	r.mu.Unlock()
 	if s.Problems == nil {
 		s.Problems = []object.Problem{}

@@ -3,6 +3,7 @@ package reconciler_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler"
 	. "camfleet.dev/reconciler/engine/enginetest"
+	"camfleet.dev/reconciler/source"
 	"camfleet.dev/reconciler/status"
 )
 
@@ -250,5 +252,24 @@ func TestOnce(t *testing.T) {
 	w.reset()
 	if _, err := w.Once(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A commit that the source refuses is shown as problems with their files, until
+// the branch is back on a commit that can be read, be it the old one.
+func TestRefusedCommitIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.push(commitA, Result(Cameras("gate", 2)))
+	w.run()
+	w.fetchFails(fmt.Errorf("repository: %w", &source.RefusedError{Files: []source.Refusal{{File: "sites/gate/x.cue", Why: "is a symbolic link"}}}))
+	s := w.poll()
+	if s.Commit != commitA || s.State != status.Failing || len(s.Problems) != 1 || s.Problems[0].File != "sites/gate/x.cue" ||
+		s.Problems[0].Message != "is a symbolic link" {
+		t.Fatalf("%+v", s)
+	}
+	w.fetchFails(nil)
+	if s := w.poll(); s.State != status.Synced || len(s.Problems) != 0 {
+		t.Fatalf("%+v", s)
 	}
 }

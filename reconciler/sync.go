@@ -26,7 +26,9 @@ func (r *Reconciler) sync(ctx context.Context) {
 			r.put(ctx, fmt.Errorf("listing what is there: %w", err))
 			return
 		}
-		plan := engine.Plan(r.result, live, engine.Options{Commit: r.commit.Hash, Approved: noted.Approved, Base: noted.Base})
+		plan := engine.Plan(r.result, live, engine.Options{
+			Commit: r.commit.Hash, Approved: noted.Approved, ApproveWith: r.ApproveWith, Base: noted.Base,
+		})
 		r.note(plan) // the base of what is held is noted before anything is added
 		set = engine.Applier{Cluster: r.Cluster, Parallel: r.Parallel}.Apply(ctx, plan)
 	}

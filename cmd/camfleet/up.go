@@ -175,7 +175,8 @@ func (a *app) reconciler(flags upFlags, src *source.Source, machine *host.Host, 
 		Compile: func(ctx context.Context, files fs.FS) (*object.Result, error) {
 			return child.Compile(ctx, files, compiler.Options{Cluster: flags.compile.cluster})
 		},
-		Cameras: machine.Cameras, Warnings: machine.Warnings, Synced: a.changePrinter(),
+		ApproveWith: "camfleet approve --dir " + flags.dir,
+		Cameras:     machine.Cameras, Warnings: machine.Warnings, Synced: a.changePrinter(),
 	}, nil
 }
 

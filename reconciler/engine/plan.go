@@ -15,6 +15,9 @@ type Options struct {
 	Commit string
 	// Approved is the commit whose held deletions somebody approved, or "".
 	Approved string
+	// ApproveWith is what approves a commit when its hash is put behind it;
+	// "" means "camfleet approve".
+	ApproveWith string
 	// Base is the Base of the last change set that held something, if nothing
 	// was resolved since, else 0. Without it, the cameras that a held commit
 	// adds would raise the number that it may take away.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -41,7 +42,7 @@ func (p *planner) prune(live []Live) int {
 }
 
 func (p *planner) howToApprove() string {
-	return "if that is meant, type: camfleet approve " + p.options.Commit
+	return "if that is meant, type: " + cmp.Or(p.options.ApproveWith, "camfleet approve") + " " + p.options.Commit
 }
 
 // permanent tells whether an object is never pruned. A claim holds recordings,

@@ -74,13 +74,15 @@ const ControlName = "control.sock"
 // DialControl connects to the camfleet that runs on a state folder.
 func DialControl(ctx context.Context, state string) (net.Conn, error) {
 	f, err := openFolder(state)
-	if err != nil {
-		return nil, fmt.Errorf("%w; say where the state of camfleet up is (--dir)", err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no camfleet runs on %s: there is no such folder; name the state folder of camfleet up with --dir", state)
+	} else if err != nil {
+		return nil, fmt.Errorf("%w; name the state folder of camfleet up with --dir", err)
 	}
 	conn, err := f.dial(ctx, ControlName)
 	closed := f.Close()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("no camfleet up runs on %s", state)
+		return nil, fmt.Errorf("no camfleet runs on %s; camfleet up --dir %s starts one", state, state)
 	}
 	if err := errors.Join(err, closed); err != nil {
 		return nil, fmt.Errorf("connecting to the camfleet that runs on %s: %w", state, err)

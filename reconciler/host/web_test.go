@@ -203,7 +203,7 @@ func TestControl(t *testing.T) {
 	o, _ := testOptions(t, "ok")
 	o.State = filepath.Join(o.State, strings.Repeat("long/", 30))
 	h := openHost(t, o)
-	if _, err := DialControl(t.Context(), o.State); err == nil || !strings.Contains(err.Error(), "no camfleet up runs on") {
+	if _, err := DialControl(t.Context(), o.State); err == nil || !strings.Contains(err.Error(), "no camfleet runs on") {
 		t.Errorf("%v", err)
 	}
 	for range 2 {

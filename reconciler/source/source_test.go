@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -115,6 +116,11 @@ func TestWhatIsRefused(t *testing.T) {
 	repo.Git("update-index", "--add", "--cacheinfo", "160000,"+head+",vendor/lib")
 	repo.Git("commit", "-q", "-m", "submodule")
 	wantError(t, empty, "passwd.cue is a symbolic link", "vendor/lib is a submodule")
+	_, err := empty.Fetch(t.Context(), "")
+	var refused *source.RefusedError
+	if !errors.As(err, &refused) || len(refused.Files) != 2 || refused.Files[0].File != "passwd.cue" {
+		t.Errorf("refused %+v, want two files", refused)
+	}
 }
 
 func TestHostileNames(t *testing.T) {

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -22,8 +21,24 @@ type reader struct {
 	files  int
 	bytes  int64
 	fs     *memfs.FS
-	refuse []error
+	refuse []Refusal
 }
+
+// Refusal is a file that a commit may not have.
+type Refusal struct{ File, Why string }
+
+// RefusedError is a commit that is refused as a whole, for all these reasons.
+type RefusedError struct{ Files []Refusal }
+
+func (e *RefusedError) Error() string {
+	lines := make([]string, len(e.Files))
+	for i, f := range e.Files {
+		lines[i] = f.File + " " + f.Why
+	}
+	return strings.Join(lines, "; ")
+}
+
+func (r *reader) refusal(file, why string) { r.refuse = append(r.refuse, Refusal{file, why}) }
 
 // readTree reads every regular file below tree. All symbolic links,
 // submodules and unusable names are collected into one error that names them:
@@ -34,7 +49,7 @@ func readTree(ctx context.Context, tree *object.Tree, limits Limits) (*memfs.FS,
 		return nil, err
 	}
 	if len(r.refuse) > 0 {
-		return nil, errors.Join(r.refuse...)
+		return nil, &RefusedError{r.refuse}
 	}
 	r.fs.Sort()
 	return r.fs, nil
@@ -51,7 +66,7 @@ func (r *reader) folder(ctx context.Context, at string, tree *object.Tree) error
 		}
 		name := path.Join(at, e.Name)
 		if why := badName(e.Name); why != "" {
-			r.refuse = append(r.refuse, fmt.Errorf("%q: %s; rename it", name, why))
+			r.refusal(strings.ToValidUTF8(name, "\uFFFD"), "has "+why+"; rename it")
 			continue
 		}
 		if err := r.entry(ctx, name, tree, e); err != nil {
@@ -73,11 +88,11 @@ func (r *reader) entry(ctx context.Context, name string, tree *object.Tree, e *o
 	case filemode.Regular, filemode.Executable, filemode.Deprecated:
 		return r.file(name, tree, e)
 	case filemode.Symlink:
-		r.refuse = append(r.refuse, fmt.Errorf("%s is a symbolic link: camfleet follows none, put the file itself there", name))
+		r.refusal(name, "is a symbolic link: camfleet follows none, put the file itself there")
 	case filemode.Submodule:
-		r.refuse = append(r.refuse, fmt.Errorf("%s is a submodule: camfleet reads none, put the files themselves there", name))
+		r.refusal(name, "is a submodule: camfleet reads none, put the files themselves there")
 	default:
-		r.refuse = append(r.refuse, fmt.Errorf("%s has the unknown file mode %s", name, e.Mode))
+		r.refusal(name, "has the unknown file mode "+e.Mode.String()+"; put a plain file there")
 	}
 	return nil
 }
@@ -117,7 +132,7 @@ func (r *reader) file(name string, tree *object.Tree, e *object.TreeEntry) error
 func badName(name string) string {
 	switch {
 	case name == "" || name == "." || name == "..":
-		return "not a name"
+		return "no name"
 	case strings.EqualFold(name, ".git"):
 		return "a .git inside a commit"
 	case strings.ContainsAny(name, "/\\\x00"):
