@@ -68,6 +68,12 @@ func (l controlListener) Close() error {
 	return errors.Join(l.Listener.Close(), os.Remove(l.path))
 }
 
+// noFolder is fs.ErrNotExist in words that go on in a sentence.
+type noFolder struct{}
+
+func (noFolder) Error() string   { return "does not exist" }
+func (noFolder) Is(e error) bool { return e == fs.ErrNotExist }
+
 // ControlName is the socket in the state folder.
 const ControlName = "control.sock"
 
@@ -75,7 +81,7 @@ const ControlName = "control.sock"
 func DialControl(ctx context.Context, state string) (net.Conn, error) {
 	f, err := openFolder(state)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no camfleet runs on %s: there is no such folder; name the state folder of camfleet up with --dir", state)
+		return nil, fmt.Errorf("no camfleet runs on %s: the folder %w; name the state folder of camfleet up with --dir", state, noFolder{})
 	} else if err != nil {
 		return nil, fmt.Errorf("%w; name the state folder of camfleet up with --dir", err)
 	}
