@@ -39,6 +39,9 @@ type differ struct{ fields []string }
 func (d *differ) add(path string) { d.fields = append(d.fields, path) }
 
 func (d *differ) compare(path string, a, b any) {
+	if sameQuantity(path, a, b) {
+		return
+	}
 	switch b := b.(type) {
 	case map[string]any:
 		if a, ok := a.(map[string]any); ok {
