@@ -69,6 +69,7 @@ var rules = []struct {
 	{"reconciler/source", []string{"reconciler/source", "reconciler/internal"}, kubernetes},
 	{"reconciler/engine", []string{"schema", "compiler/object", "reconciler/engine"}, []string{"cuelang.org/", "github.com/go-git/"}},
 	{"reconciler/host", []string{"schema", "compiler", "reconciler", "workers"}, clients},
+	{"reconciler/cluster", []string{"schema", "compiler/object", "reconciler/engine", "reconciler/cluster"}, []string{"cuelang.org/", "github.com/go-git/"}},
 	{"reconciler", []string{"schema", "compiler", "reconciler", "workers/archive"}, nil},
 	{"workers", []string{"schema", "workers"}, heavy},
 	{"cmd/camfleet-worker", []string{"schema", "workers", "cmd/camfleet-worker"}, heavy},
@@ -110,6 +111,9 @@ func TestRulesBite(t *testing.T) {
 		{"workers/archive", module + "compiler/object"},
 		{"reconciler/engine", "cuelang.org/go/cue"},
 		{"reconciler/engine", module + "compiler"},
+		{"reconciler/host", "k8s.io/client-go/dynamic"},
+		{"reconciler/cluster", module + "reconciler/host"},
+		{"reconciler/cluster", "github.com/go-git/go-git/v5"},
 		{"hack/bench", module + "cmd/camfleet"},
 		{"sites", "fmt"},
 	} {

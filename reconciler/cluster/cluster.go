@@ -1,0 +1,131 @@
+// Package cluster is the engine's Cluster on a Kubernetes API.
+//
+//	informers (our labels only, stripped) ─► List    no request at all
+//	Apply(Step) ─► server-side apply, create, delete    one request for most steps
+//
+// It holds no policy: what happens to which object, and in which order, the
+// engine decides. What it does hold are the rules of a Kubernetes API: fields
+// have managers, Pods cannot be changed, names may be taken.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"camfleet.dev/reconciler/engine"
+)
+
+// Cluster is an engine.Cluster. Its exported fields are set before its first
+// use, and not changed afterwards. Close ends it.
+type Cluster struct {
+	Client dynamic.Interface
+	// Kinds that are watched and applied; nil means Kinds().
+	Kinds []Kind
+	// Changed, if set, is called whenever an object of the fleet changes, from
+	// the goroutines of the informers: it must not block.
+	Changed func()
+	// Patience is how long a step waits for a Pod to be gone; 0 means 90 s.
+	Patience time.Duration
+	// Sync is how long List waits to see the cluster at first; 0 means 30 s.
+	Sync time.Duration
+	Log  *slog.Logger
+
+	mu      sync.Mutex
+	watched *watch
+}
+
+var _ engine.Cluster = (*Cluster)(nil)
+
+const (
+	defaultPatience = 90 * time.Second
+	defaultSync     = 30 * time.Second
+)
+
+// Client makes a client of a configuration, without the limit of five requests
+// per second that client-go sets by default: the API server's own priority and
+// fairness decides how fast we may be.
+func Client(config *rest.Config) (dynamic.Interface, error) {
+	config = rest.CopyConfig(config)
+	if config.QPS == 0 {
+		config.QPS = -1
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for %s: %w", config.Host, err)
+	}
+	return client, nil
+}
+
+// List implements engine.Cluster, from the informers' caches. The first call
+// for a fleet starts them, and waits until they have seen everything.
+func (c *Cluster) List(ctx context.Context, fleet string) ([]engine.Live, error) {
+	w, err := c.watch(fleet)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, orElse(c.Sync, defaultSync), fmt.Errorf("the API server took too long"))
+	defer cancel()
+	if err := w.synced(ctx); err != nil {
+		return nil, err
+	}
+	entries := w.all()
+	out := make([]engine.Live, 0, len(entries))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range entries {
+		if e.foreign() {
+			continue
+		}
+		live := e.live
+		if s, ok := w.settled[live.ID]; ok && s.made == string(live.Body) {
+			live.Body = []byte(s.want)
+		}
+		out = append(out, live)
+	}
+	return out, nil
+}
+
+// watch is the watch of a fleet, begun if need be.
+func (c *Cluster) watch(fleet string) (*watch, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watched != nil && c.watched.fleet == fleet {
+		return c.watched, nil
+	}
+	if c.watched != nil {
+		c.watched.close() // the fleet's uid was changed
+	}
+	var err error
+	c.watched, err = newWatch(c.Client, c.kinds(), fleet, c.Log, c.Changed)
+	return c.watched, err
+}
+
+func (c *Cluster) kinds() []Kind {
+	if c.Kinds != nil {
+		return c.Kinds
+	}
+	return Kinds()
+}
+
+// Close stops watching, and waits until nothing of it runs any more.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watched != nil {
+		c.watched.close()
+		c.watched = nil
+	}
+}
+
+func orElse(d, other time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return other
+}

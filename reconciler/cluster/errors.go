@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+)
+
+// A request is tried so often, with these waits in between. Client-go itself
+// waits as long as a server's Retry-After asks for.
+const (
+	attempts       = 5
+	firstWait      = 100 * time.Millisecond
+	requestTimeout = 30 * time.Second
+)
+
+// retry does a request until it is answered, or has failed for a reason that
+// does not pass by itself. f must be fit to be done twice.
+func (c *Cluster) retry(ctx context.Context, f func(context.Context) error) error {
+	for i := range attempts {
+		err := func() error {
+			ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+			defer cancel()
+			return f(ctx)
+		}()
+		if err == nil || !passing(err) || ctx.Err() != nil || i == attempts-1 {
+			return err
+		}
+		wait := firstWait << i
+		timer := time.NewTimer(wait/2 + rand.N(wait))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+	return nil // not reached: the last attempt returns
+}
+
+// passing tells whether an error says something about now, and not about the object.
+func passing(err error) bool {
+	if _, waits := apierrors.SuggestsClientDelay(err); waits {
+		return true
+	}
+	return apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) || errors.Is(err, context.DeadlineExceeded) ||
+		utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err)
+}
+
+// longest is how much of one message of an API server is passed on: what it
+// says of a refused Pod goes on with a difference of two whole specs.
+const longest = 240
+
+// said puts what was tried before an API server's error, and makes it short.
+func said(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	var causes []string
+	for _, c := range status.Status().Details.Causes {
+		message, _, _ := strings.Cut(c.Message, "\n")
+		if len(message) > longest {
+			message = strings.ToValidUTF8(message[:longest], "") + " …"
+		}
+		if c.Field != "" {
+			message = c.Field + ": " + message
+		}
+		if !slices.Contains(causes, message) {
+			causes = append(causes, message)
+		}
+	}
+	return &refusal{what + ": " + strings.Join(causes, "; "), err}
+}
+
+// refusal is an API server's error in fewer words.
+type refusal struct {
+	text string
+	err  error
+}
+
+func (r *refusal) Error() string { return r.text }
+func (r *refusal) Unwrap() error { return r.err }
+
+// others are the fields that other managers have taken, by manager.
+type others map[string][]string
+
+// takenBy reads which managers hold fields that we want to set to other
+// values. It is empty for any other error, and for a conflict that is about
+// anything else besides.
+func takenBy(err error) others {
+	var status apierrors.APIStatus
+	if !apierrors.IsConflict(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return nil
+	}
+	out := others{}
+	for _, c := range status.Status().Details.Causes {
+		if c.Type != metav1.CauseTypeFieldManagerConflict {
+			return nil
+		}
+		name := "somebody else"
+		if _, rest, ok := strings.Cut(c.Message, `conflict with "`); ok {
+			name, _, _ = strings.Cut(rest, `"`)
+		}
+		out[name] = append(out[name], strings.TrimPrefix(c.Field, "."))
+	}
+	return out
+}
+
+func (o others) names() string { return strings.Join(slices.Sorted(maps.Keys(o)), " and ") }
+
+// String names the managers and their fields, never a value.
+func (o others) String() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		parts = append(parts, name+" had changed "+strings.Join(o[name], ", "))
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,44 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// replace makes a Pod anew, because most of a Pod cannot be changed. The old
+// one goes only when the API server has said that it would take the new one;
+// the camera is dark from then on until the new one runs.
+//
+// A crash, or the end of ctx, in between leaves the camera without a Pod: the
+// next plan creates it.
+func (t taker) replace(ctx context.Context) error {
+	if err := t.rehearse(ctx); err != nil {
+		return fmt.Errorf("the old Pod keeps running: %w", err)
+	}
+	if err := t.remove(ctx); err != nil {
+		return fmt.Errorf("replacing the Pod: %w", err)
+	}
+	if err := t.create(ctx); err != nil {
+		return fmt.Errorf("the old Pod is gone, and the new one is not there: %w", err)
+	}
+	return nil
+}
+
+// rehearse asks the API server to create the new Pod under another name,
+// without doing it. Any answer but yes keeps the old one.
+func (t taker) rehearse(ctx context.Context) error {
+	next, err := t.body(ctx)
+	if err != nil {
+		return err
+	}
+	next.SetName(next.GetName() + "-rehearsal")
+	err = t.retry(ctx, func(ctx context.Context) error {
+		_, err := t.api.Create(ctx, next, metav1.CreateOptions{
+			DryRun: []string{metav1.DryRunAll}, FieldManager: manager, FieldValidation: metav1.FieldValidationStrict,
+		})
+		return err
+	})
+	return said("the new one would be refused", err)
+}
