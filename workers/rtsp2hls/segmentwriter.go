@@ -53,6 +53,7 @@ type segmentWriter struct {
 	segment *archive.Segment
 	cause   media.Cause // of the gap before the next session
 	since   time.Time   // beginning of that gap
+	lost    bool        // another writer has taken the archive over
 	off     bool        // recording was switched off since the last segment
 	broken  bool        // a segment was lost: the next one begins a session
 }
@@ -215,7 +216,7 @@ func (w *segmentWriter) commit(e archive.Entry) {
 		w.metrics.Segment(now, entry.Bytes)
 		w.committed.Store(now.UnixNano())
 		w.longest.Store(max(w.longest.Load(), int64(entry.Length())))
-		w.calm()
+		w.calm(true)
 		return nil
 	})
 }
@@ -260,6 +261,7 @@ func (w *segmentWriter) run(ctx context.Context) {
 			if err := j.do(w); err != nil && !errors.Is(err, errNotOpen) {
 				w.log.Error("recording interrupted", "error", err)
 				w.say(err.Error(), 0)
+				w.yield(err)
 			}
 			w.backlog.Add(-j.size)
 		case <-retry:
@@ -279,7 +281,9 @@ func (w *segmentWriter) pause() time.Duration {
 // rest does what is due while nothing is written.
 func (w *segmentWriter) rest(ctx context.Context) {
 	if w.archive == nil {
-		w.tryOpen(ctx)
+		if !w.othersAlive() {
+			w.tryOpen(ctx)
+		}
 		return
 	}
 	if w.segment != nil {
@@ -287,6 +291,7 @@ func (w *segmentWriter) rest(ctx context.Context) {
 	}
 	if err := w.archive.Maintain(ctx); err != nil {
 		w.log.Warn("retention did not run", "error", err)
+		w.yield(err)
 	}
 }
 
@@ -300,7 +305,7 @@ func (w *segmentWriter) tryOpen(ctx context.Context) {
 		return
 	}
 	w.archive = a
-	w.calm()
+	w.calm(true)
 }
 
 // stop ends run after everything that is queued is on disk.
@@ -320,7 +325,6 @@ func (w *segmentWriter) shut() {
 
 // dropped is called by the archive when retention takes something away.
 func (w *segmentWriter) dropped(d archive.Drop) {
-	w.log.Info("recordings dropped", "reason", d.Reason, "segments", d.Segments, "days", d.Days, "bytes", d.Bytes)
 	if d.Reason == archive.ReasonFull {
 		w.say("the disk is full: the oldest recordings are dropped to keep the newest; enlarge the storage or shorten the retention", fullFor)
 	}
@@ -336,10 +340,18 @@ func (w *segmentWriter) say(message string, keep time.Duration) {
 	w.changed()
 }
 
-// calm takes trouble back that is over.
-func (w *segmentWriter) calm() {
+// calm takes trouble back that is over: its time is up, or it lasted until
+// something was safe on disk again, and that is so.
+func (w *segmentWriter) calm(safe bool) {
 	t := w.trouble.Load()
-	if t != nil && !w.clock.Now().Before(t.until) && w.trouble.CompareAndSwap(t, nil) {
+	if t == nil {
+		return
+	}
+	over := safe
+	if !t.until.IsZero() {
+		over = !w.clock.Now().Before(t.until)
+	}
+	if over && w.trouble.CompareAndSwap(t, nil) {
 		w.changed()
 	}
 }

@@ -116,7 +116,7 @@ func (c *Camera) flow(s *session, now time.Time) {
 	}
 	state, message := archive.Live, s.note()
 	if t := c.writer.trouble.Load(); t != nil && recording(c.cfg).Enabled {
-		c.writer.calm()
+		c.writer.calm(false)
 		state, message = archive.StorageFull, t.message
 	}
 	c.setState(state, message)

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"math/big"
 	"os"
@@ -178,6 +179,70 @@ func TestArchiveOfAnotherWorker(t *testing.T) {
 	}
 	r.until("a bad health", func() bool { return r.camera.Health().Reason != "" })
 }
+
+// Where a lock does not reach other machines, another worker can take the
+// archive over: this one stops writing, also status.json, and does not fight.
+func TestArchiveTakenOver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, fakecam.Camera{})
+	r.record()
+	r.segments(1)
+	lock := filepath.Join(string(r.dir), archive.LockName)
+	other, err := json.Marshal(archive.Holder{Session: "theirs", PID: 1, Host: "another", Since: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(lock, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the worker gives way", func() bool { return strings.Contains(r.log.String(), "another worker records this camera now") })
+	n := len(r.entries())
+	if err := archive.WriteStatus(r.dir, archive.Status{State: archive.Live, Message: "theirs"}); err != nil {
+		t.Fatal(err)
+	}
+	frames := r.server.Total().Frames
+	r.until("two more segments' frames", func() bool { return r.server.Total().Frames > frames+60 })
+	if got := len(r.entries()); got != n {
+		t.Errorf("%d segments were recorded after the archive was taken over", got-n)
+	}
+	if s, err := archive.ReadStatus(r.dir); err != nil || s.Message != "theirs" {
+		t.Errorf("status %+v, %v: it belongs to who has the archive", s, err)
+	}
+	if held, err := os.ReadFile(lock); err != nil || string(held) != string(other) {
+		t.Errorf("the lock was taken back: %s, %v", held, err)
+	}
+	r.until("a bad health", func() bool { return r.camera.Health().Reason != "" })
+}
+
+// The archive is taken back when the other worker has recorded nothing for long.
+func TestOthersAlive(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	live := filepath.Join(dir, archive.LiveName)
+	if err := os.WriteFile(live, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for _, c := range []struct {
+		lost bool
+		age  time.Duration
+		want bool
+	}{{false, 0, false}, {true, time.Second, true}, {true, othersRest - time.Second, true}, {true, othersRest + time.Second, false}} {
+		if err := os.Chtimes(live, now.Add(-c.age), now.Add(-c.age)); err != nil {
+			t.Fatal(err)
+		}
+		w := &segmentWriter{lost: c.lost, clock: fixedClock{now}, options: archive.Options{Dir: archive.Dir(dir)}}
+		if got := w.othersAlive(); got != c.want || w.lost != c.want {
+			t.Errorf("%+v: alive %v, lost %v", c, got, w.lost)
+		}
+	}
+}
+
+// fixedClock is a clock that stands still.
+type fixedClock struct{ now time.Time }
+
+func (c fixedClock) Now() time.Time                       { return c.now }
+func (c fixedClock) After(time.Duration) <-chan time.Time { return nil }
 
 // certificate is a camera's own.
 func certificate(t *testing.T) (tls.Certificate, []byte) {
