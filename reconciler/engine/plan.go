@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"camfleet.dev/compiler/object"
 )
@@ -135,12 +136,22 @@ func (p *planner) restartReason(o *object.Object, fields []string) string {
 	fields = slices.DeleteFunc(fields, func(f string) bool { return f == hash })
 	config := object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: o.Namespace, Name: o.Name}
 	if want, live := p.want[config], p.live[config]; want != nil && live != nil {
-		fields = append(fields, changedFields(live.Body, want.Body)...)
+		fields = append(fields, restarting(changedFields(live.Body, want.Body))...)
 	}
 	if len(fields) == 0 {
 		return "it needs a restart: " + object.AnnotationHash + " changed"
 	}
 	return "it needs a restart: " + sentence(fields)
+}
+
+// restarting keeps the fields of camera.json that the Pod's hash is made of:
+// the others are read again by the running worker.
+func restarting(fields []string) []string {
+	return slices.DeleteFunc(fields, func(f string) bool {
+		return !slices.ContainsFunc([]string{".url", ".transport", ".credentials"}, func(end string) bool {
+			return strings.HasSuffix(f, "]"+end)
+		})
+	})
 }
 
 func (c Change) as(a Action, reason string) Change {

@@ -198,7 +198,7 @@ func TestChangeSetRenders(t *testing.T) {
 	want := `configured  camfleet-gate/ConfigMap/camera-c0   sites/gate/cameras.cue:7:2  data[camera.json].settings, data[camera.json].url changed
 created     camfleet-gate/ConfigMap/camera-new  sites/gate/cameras.cue:9:2  it is new
 created     camfleet-gate/CronJob/days-new      sites/gate/cameras.cue:9:2  it is new
-replaced    camfleet-gate/Pod/camera-c0         sites/gate/cameras.cue:7:2  it needs a restart: data[camera.json].settings, data[camera.json].url changed
+replaced    camfleet-gate/Pod/camera-c0         sites/gate/cameras.cue:7:2  it needs a restart: data[camera.json].url changed
 created     camfleet-gate/Pod/camera-new        sites/gate/cameras.cue:9:2  it is new
 deleted     camfleet-yard/ConfigMap/camera-c0                               it is no longer in Git
 deleted     camfleet-yard/CronJob/days-c0                                   it is no longer in Git
