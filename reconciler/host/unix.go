@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // folder is an open folder with Unix sockets in it. A socket's address holds
@@ -103,7 +104,7 @@ func lock(state string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking the state folder: %w", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	err = flock(f)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		owner := make([]byte, 20)
 		n, _ := f.Read(owner) // only for the message
@@ -120,6 +121,20 @@ func lock(state string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("locking the state folder: %w", err), f.Close())
 	}
 	return f, nil
+}
+
+// lockPatience outlasts a child that a killed camfleet was just starting: until
+// its exec it holds a copy of the lock.
+const lockPatience = 2 * time.Second
+
+func flock(f *os.File) error {
+	for deadline := time.Now().Add(lockPatience); ; {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(lockPatience / 100)
+	}
 }
 
 // unlock gives the lock back. Closing the file alone would not do: a child that
