@@ -10,7 +10,7 @@ LISTEN     ?= 127.0.0.1:8080
 DIR        ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz help e2e demo test build check bench soak fmt lint page golden setup unit
+.PHONY: controlplane fuzz help e2e demo test build check bench soak fmt lint page golden setup unit
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -43,6 +43,9 @@ golden: ## regenerate golden files; a difference is an error
 page: ## bundle the page's assets again from hack/page; a difference is an error
 	cd hack/page && npm ci --no-audit --no-fund --loglevel=error && npm test --silent
 	hack/unchanged.sh "the page's files" compiler/page/assets -- npm --prefix hack/page run --silent build
+
+controlplane: ## build the Kubernetes control plane that tests start, when missing (minutes the first time)
+	hack/controlplane/build.sh
 
 unit: ## all Go tests but e2e, with the race detector
 	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /hack/e2e)

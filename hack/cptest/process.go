@@ -1,0 +1,119 @@
+package cptest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// process is one component: a program that is started, stopped and started again.
+type process struct {
+	name Component
+	path string
+	args []string
+	env  []string
+	log  string // file that its output is appended to
+
+	mu      sync.Mutex
+	cmd     *exec.Cmd     // nil until it is started, and after it was stopped
+	ended   chan struct{} // closed when cmd has ended
+	failure error         // of an end that nobody asked for
+}
+
+// start starts the program, which then dies with this process.
+func (p *process) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		return fmt.Errorf("%s runs already", p.name)
+	}
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the log of %s: %w", p.name, err)
+	}
+	defer out.Close()
+	cmd := exec.Command(p.path, p.args...) // bounded by stop
+	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, out, out
+	// A group of its own: Ctrl-C in the terminal is for the test, which then ends its children.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	started, ended := make(chan error), make(chan struct{})
+	go p.run(cmd, started, ended)
+	if err := <-started; err != nil {
+		return fmt.Errorf("starting %s: %w", p.name, err)
+	}
+	p.cmd, p.ended = cmd, ended
+	return nil
+}
+
+// run keeps its thread for as long as the program lives: the thread that started a
+// child is the one whose end Pdeathsig is about.
+func (p *process) run(cmd *exec.Cmd, started chan<- error, ended chan<- struct{}) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(ended)
+	err := cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	err = cmd.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == cmd { // nobody asked for it
+		p.cmd = nil
+		p.failure = errors.Join(p.failure, fmt.Errorf("%s ended by itself (%v):\n%s", p.name, err, p.tail()))
+	}
+}
+
+// stop sends the signal and waits until the program has ended; when ctx ends
+// first, the program is killed. One that does not run is left alone.
+func (p *process) stop(ctx context.Context, sig syscall.Signal) error {
+	p.mu.Lock()
+	cmd, ended := p.cmd, p.ended
+	p.cmd = nil
+	p.mu.Unlock()
+	if cmd == nil {
+		return nil
+	}
+	if err := cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping %s: %w", p.name, err)
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		cmd.Process.Kill() //nolint:errcheck // it may have ended just now
+		<-ended
+		return fmt.Errorf("stopping %s: it had to be killed: %w", p.name, ctx.Err())
+	}
+}
+
+// state returns the process id, 0 when it does not run, and why it ended, if by itself.
+func (p *process) state() (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0, p.failure
+	}
+	return p.cmd.Process.Pid, p.failure
+}
+
+// tail returns the end of the log.
+func (p *process) tail() []byte {
+	const most = 4 << 10
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	if len(text) <= most {
+		return text
+	}
+	text = text[len(text)-most:]
+	return text[bytes.IndexByte(text, '\n')+1:]
+}
