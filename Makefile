@@ -10,7 +10,7 @@ LISTEN     ?= 127.0.0.1:8080
 DIR        ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: controlplane fuzz help e2e demo test build check bench soak fmt lint page golden setup unit
+.PHONY: cluster controlplane fuzz help e2e demo test build check bench soak fmt lint page golden setup unit
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,8 +47,11 @@ page: ## bundle the page's assets again from hack/page; a difference is an error
 controlplane: ## build the Kubernetes control plane that tests start, when missing (minutes the first time)
 	hack/controlplane/build.sh
 
-unit: ## all Go tests but e2e, with the race detector
-	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /hack/e2e)
+cluster: controlplane ## what runs against a real Kubernetes API; not part of make test yet
+	CAMFLEET_CONTROLPLANE=require $(GO) test -race -count=1 -timeout 20m ./hack/cptest ./reconciler/cluster/...
+
+unit: ## all Go tests but e2e and cluster, with the race detector
+	CAMFLEET_CONTROLPLANE=off $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /hack/e2e)
 
 e2e: ## the demo as a user meets it, in a real browser; alone, because it measures latency
 	$(GO) test -count=1 -timeout 20m -v ./hack/e2e 2>&1 | grep -vE '^(=== |        |    demo_test)'
