@@ -1,0 +1,116 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"camfleet.dev/reconciler/engine"
+)
+
+// TestTakeOver: what kubectl applied from the same files is taken over in
+// place: no Pod is replaced.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "north")
+	r := w.compile()
+	var list bytes.Buffer
+	for _, kind := range []string{"Namespace", ""} { // the namespace first
+		for _, o := range r.Objects {
+			if kind == "" || o.Kind == kind {
+				list.WriteString("---\n")
+				list.Write(o.Body)
+				list.WriteString("\n")
+			}
+		}
+	}
+	cmd := shared.Get(t).Kubectl(t.Context(), "apply", "--server-side", "-f", "-")
+	cmd.Stdin = &list
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	before := w.see("Pod", "camera-north")
+	set := w.mustSync(r)
+	if n := set.Counts()[engine.Configured]; n != len(r.Objects) || n != len(set.Changes) {
+		t.Errorf("want all %d objects configured:\n%s", len(r.Objects), set)
+	}
+	after := w.see("Pod", "camera-north")
+	if after.GetUID() != before.GetUID() || len(after.GetOwnerReferences()) != 1 {
+		t.Errorf("the Pod was replaced, or has no owner: %v", after.GetOwnerReferences())
+	}
+	w.restart()
+	w.traffic.take()
+	w.mustSync(r)
+	if got := w.traffic.take(); len(got) > 0 {
+		t.Errorf("afterwards, it made requests: %q", got)
+	}
+}
+
+// TestServersSpelling: what an API server makes of a body (a default inside an
+// atomic field) is no drift, and what somebody makes of it is.
+func TestServersSpelling(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "north")
+	w.files["sites/"+w.site+"/kustomization.yaml"] = text(`resources: [more.yaml]`)
+	w.files["sites/"+w.site+"/more.yaml"] = text(`apiVersion: apps/v1
+kind: Deployment
+metadata: {name: more}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: more}}
+  template:
+    metadata: {labels: {app: more}}
+    spec:
+      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+      containers:
+        - name: more
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+          image: more:1
+          resources: {requests: {cpu: 0.5, memory: 1024Mi}}
+          env: [{name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]
+`)
+	r := w.compile()
+	w.mustSync(r)
+	w.traffic.take()
+	w.mustSync(r)
+	if got := w.traffic.take(); len(got) > 0 {
+		t.Errorf("the server's spelling was taken for drift: %q", got)
+	}
+	w.restart()
+	if w.sync(r); len(w.traffic.take()) > 1 {
+		t.Error("a restart may cost one request for such an object, and no more")
+	}
+	w.settled(r)
+	id := w.id("Deployment", "more")
+	patch := []byte(`{"spec":{"template":{"spec":{"containers":[{"name":"more","env":[{"name":"IP","valueFrom":{"fieldRef":{"fieldPath":"status.hostIP"}}}]}]}}}}`)
+	if _, err := w.api(id).Patch(t.Context(), id.Name, "application/strategic-merge-patch+json", patch, metav1.PatchOptions{FieldManager: "helm"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the drift is seen", func() bool { return len(w.plan(r).Changed().Changes) > 0 })
+	w.mustSync(r)
+	if said := w.events(id.Name); len(said) != 1 || !strings.Contains(said[0], "helm had changed") {
+		t.Errorf("events: %q", said)
+	}
+}
+
+// TestNoRights: a cluster that cannot be read is an error that says what cannot, and never an empty list.
+func TestNoRights(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "north")
+	w.Sync = 2 * time.Second
+	w.Kinds = append(Kinds(), Kind{APIVersion: "example.com/v1", Kind: "Thing", Resource: "things"})
+	found, err := w.List(t.Context(), w.fleet)
+	if err == nil || !strings.Contains(err.Error(), "things (") || len(found) > 0 {
+		t.Errorf("found %d objects, error %v", len(found), err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.Sync = time.Hour
+	if _, err := w.List(ctx, w.fleet); err == nil {
+		t.Error("it did not stop")
+	}
+}
