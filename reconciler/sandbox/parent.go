@@ -68,7 +68,7 @@ func died(ctx context.Context, deadline time.Duration, memory uint64, err error,
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), status.Signaled() && status.Signal() == syscall.SIGXCPU:
 		return &killedError{fmt.Sprintf("compiling took longer than %s", deadline)}
-	case strings.Contains(stderr, "out of memory"), nearLimit(exit, memory):
+	case noMemory(stderr), nearLimit(exit, memory):
 		return &killedError{fmt.Sprintf("compiling needed more than %d MiB of memory", memory>>20)}
 	case status.Signaled():
 		return &killedError{fmt.Sprintf("the compiler was killed (%s)", status.Signal())}
@@ -76,6 +76,17 @@ func died(ctx context.Context, deadline time.Duration, memory uint64, err error,
 		return fmt.Errorf("compiling: %s", strings.TrimSpace(stderr))
 	}
 	return &killedError{"the compiler crashed: " + firstLine(stderr)}
+}
+
+// noMemory finds the words of Go's runtime, and of its race detector's, for
+// memory that the kernel refused.
+func noMemory(stderr string) bool {
+	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to allocate"} {
+		if strings.Contains(stderr, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // nearLimit tells whether the child used most of its memory: Go's runtime does
