@@ -86,7 +86,9 @@ var pageURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 func startDemo(t *testing.T, dir string, args ...string) *demo {
 	t.Helper()
 	d := &demo{t: t, dir: dir, out: &output{}, done: make(chan struct{})}
-	d.cmd = exec.Command(program(t, "camfleet"), append([]string{"demo", "--listen", "127.0.0.1:0", "--dir", dir}, args...)...)
+	// A relative folder, as the README's: what runs elsewhere must find it too.
+	d.cmd = exec.Command(program(t, "camfleet"), append([]string{"demo", "--listen", "127.0.0.1:0", "--dir", filepath.Base(dir)}, args...)...)
+	d.cmd.Dir = filepath.Dir(dir)
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -114,6 +114,12 @@ func (o *Options) complete() error {
 	if o.Secrets == "" {
 		o.Secrets = filepath.Join(o.State, "secrets")
 	}
+	// The workers have another working directory.
+	for _, folder := range []*string{&o.Archive, &o.Secrets} {
+		if *folder, err = filepath.Abs(*folder); err != nil {
+			return fmt.Errorf("the folders of recordings and secrets: %w", err)
+		}
+	}
 	if len(o.Worker) == 0 {
 		return errors.New("the program camfleet-worker is not known: it should be beside camfleet")
 	}
