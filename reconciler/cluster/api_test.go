@@ -106,7 +106,7 @@ func TestPutBack(t *testing.T) {
 // a rehearsal; another retention does not.
 func TestReplace(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "north", "east")
+	w := newPendingWorld(t, "north", "east")
 	w.mustSync(w.compile())
 	before, other := w.see("Pod", "camera-north"), w.see("Pod", "camera-east")
 	w.camera("north", `url: "rtsp://10.0.0.1/north", recording: retention: age: "3d"`)

@@ -97,7 +97,7 @@ func (w *world) uids() func() int {
 // that nobody had rehearsed.
 func TestEveryRequestFails(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "north")
+	w := newPendingWorld(t, "north")
 	w.mustSync(w.compile())
 	uids := w.uids()
 	changes := 0
@@ -132,7 +132,7 @@ func TestEveryRequestFails(t *testing.T) {
 // reason; and who waits for it stops at once when told to.
 func TestStuckPod(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "north")
+	w := newPendingWorld(t, "north")
 	w.mustSync(w.compile())
 	id := w.id("Pod", "camera-north")
 	hold := func(finalizers string) {

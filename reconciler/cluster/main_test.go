@@ -37,6 +37,7 @@ type world struct {
 	*testing.T
 	Cluster
 	fleet, site string
+	pending     bool // cameras are pinned to an edge that is not there
 	files       fstest.MapFS
 	traffic     *traffic
 	admin       dynamic.Interface // another client than the one under test
@@ -129,7 +130,25 @@ func (w *world) write(name, body string) {
 }
 
 func (w *world) camera(name, body string) {
+	if w.pending {
+		body += `, edge: "nowhere"`
+	}
 	w.write(name, `site: schema.#Site & {cameras: `+name+`: {`+body+`}}`)
+}
+
+// newPendingWorld has cameras that wait for an edge that is not there. Tests
+// that replace Pods need it: kwok v0.8.0 ends a Pod by deleting it by name,
+// without its UID, sometimes twice, and the second time hits the new Pod of
+// that name (seen in the audit log). A kubelet never does that.
+func newPendingWorld(t *testing.T, cameras ...string) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.pending = true
+	w.write("edges", `site: schema.#Site & {edges: nowhere: {arch: "arm64", capacity: {cpu: "4", memory: "4Gi"}}}`)
+	for _, c := range cameras {
+		w.camera(c, `url: "rtsp://10.0.0.1/`+c+`"`)
+	}
+	return w
 }
 
 func (w *world) compile() *object.Result {
