@@ -12,6 +12,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"camfleet.dev/compiler/object"
 )
@@ -37,6 +38,9 @@ type Step struct {
 	Action Action         // Created, Configured, Replaced or Deleted
 	Want   *object.Object // nil for Deleted
 	Live   *Live          // nil for Created
+	// Fenced means that the node of a live Pod is gone for good: the Pod is
+	// removed without waiting for a kubelet that will not answer.
+	Fenced bool
 }
 
 // ID is the object that the step is about.
@@ -59,6 +63,26 @@ type Live struct {
 	// now, as JSON. Fields that others own (defaults, other managers, status)
 	// are left out: they are not ours to compare.
 	Body json.RawMessage
+	// Keep means that somebody annotated it camfleet.dev/prune: disabled.
+	Keep bool
+	// Pod is how a Pod of a cluster is; nil for other kinds, and on a host.
+	Pod *Pod
+}
+
+// Pod is how a live Pod is, in Kubernetes' words.
+type Pod struct {
+	Phase    string // Pending, Running, Succeeded, Failed or Unknown
+	Ready    bool
+	Node     string    // "" until it is scheduled
+	Created  time.Time // by the API server's clock
+	Since    time.Time // of the Ready condition's last change
+	Restarts int       // of its containers
+	// Reason and Message say why it is not ready: Evicted, CrashLoopBackOff, Unschedulable …
+	Reason, Message string
+	// Ending is when it was asked to go, at the latest; zero if it was not.
+	Ending time.Time
+	// NodeGone is since when its node does not answer; zero if it does.
+	NodeGone time.Time
 }
 
 // Action says what happens, or has happened, to an object.
@@ -70,14 +94,15 @@ const (
 	Configured Action = "configured" // changed in place
 	Replaced   Action = "replaced"   // changed by a restart: a Pod made anew
 	Deleted    Action = "deleted"
-	Failed     Action = "failed" // tried; it is as it was, and is tried again
-	Held       Action = "held"   // a deletion that waits for approval
+	Failed     Action = "failed"  // tried; it is as it was, and is tried again
+	Held       Action = "held"    // a deletion that waits for approval
+	Waiting    Action = "waiting" // put off: for its turn, or after failures; it needs no approval
 	Unchanged  Action = "unchanged"
 )
 
 // Actions lists all actions in the order of a summary.
 func Actions() []Action {
-	return []Action{Created, Configured, Replaced, Deleted, Failed, Held, Unchanged}
+	return []Action{Created, Configured, Replaced, Deleted, Failed, Held, Waiting, Unchanged}
 }
 
 // effect tells whether an action does something to the cluster.
@@ -92,7 +117,7 @@ func (a Action) effect() bool {
 // Change is what happens to one object, and why.
 type Change struct {
 	Action Action `json:"action"`
-	// Tried is the action that failed; empty unless Action is Failed.
+	// Tried is the action that failed, or that waits; empty otherwise.
 	Tried Action `json:"tried,omitempty"`
 	object.ID
 	Site   string `json:"site,omitempty"`
@@ -117,4 +142,7 @@ type ChangeSet struct {
 	// Base is how many cameras the cluster had, for the limit of pruning. As
 	// long as something is held, it is what Options.Base of the next plan is.
 	Base int `json:"-"`
+	// Again is when to plan again although nothing has happened: something
+	// waits for a time. Zero when nothing does.
+	Again time.Time `json:"-"`
 }

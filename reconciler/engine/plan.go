@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"camfleet.dev/compiler/object"
 )
@@ -23,6 +24,19 @@ type Options struct {
 	// was resolved since, else 0. Without it, the cameras that a held commit
 	// adds would raise the number that it may take away.
 	Base int
+	// Now is the time; it decides about Pods only (turns, nodes that are gone).
+	Now time.Time
+	// AtOnce is the share of a site's and of a node's cameras that may be dark
+	// at once because they are replaced; 0 means 0.1. One always may.
+	AtOnce float64
+	// NotBefore puts the healing of objects off that failed again and again.
+	NotBefore map[object.ID]time.Time
+	// Lost are Pods that this commit replaced while they were ready, and that
+	// have not become ready again since: too many of them stop the rollout.
+	Lost map[object.ID]bool
+	// Good are the objects of a broken site as they last were right, if they
+	// are known: it is healed with them, and nothing of it is pruned.
+	Good map[string][]object.Object
 }
 
 // Plan decides what has to happen so that live becomes what result wants. It

@@ -53,6 +53,59 @@ type Status struct {
 	// Warnings stop nothing: the compiler's, with their places, and the target's.
 	Warnings []string `json:"warnings,omitempty"`
 	Sites    []Site   `json:"sites,omitempty"`
+
+	// Cluster is the name of the cluster that is looked after; "" on a host without one.
+	Cluster string `json:"cluster,omitempty"`
+	// Suspended is set while nothing is applied because somebody said so.
+	Suspended *Suspension `json:"suspended,omitempty"`
+	// Signer is the identity whose key signed Commit, where signatures are asked for.
+	Signer string `json:"signer,omitempty"`
+	// Waiting is what is put off: replacements that wait for their turn, and
+	// healing after repeated failures.
+	Waiting []engine.Change `json:"waiting,omitempty"`
+	// Conditions sum up, in the manner of Kubernetes' own; sorted by Type.
+	Conditions []Condition `json:"conditions,omitempty"`
+	// Nodes are those that run cameras, or that an edge names; sorted by name.
+	Nodes []Node `json:"nodes,omitempty"`
+	// Health is what is not well, cameras apart: a day without its file, a
+	// claim that is not bound, a page that does not answer. Sorted.
+	Health []Health `json:"health,omitempty"`
+}
+
+// Suspension says who stopped applying, and why.
+type Suspension struct {
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// Condition is one aspect of how things are.
+type Condition struct {
+	Type    string    `json:"type"`   // Fetched, Verified, Compiled, Applied, Healthy
+	Status  string    `json:"status"` // True, False or Unknown
+	Reason  string    `json:"reason"` // one word, in CamelCase
+	Message string    `json:"message,omitempty"`
+	Since   time.Time `json:"since"` // of Status
+}
+
+// Node is a machine of the cluster, as far as cameras are concerned.
+type Node struct {
+	Name    string    `json:"name"`
+	Ready   bool      `json:"ready"`
+	Since   time.Time `json:"since"`             // of Ready
+	Drained bool      `json:"drained,omitempty"` // it takes no new Pods
+	Missing bool      `json:"missing,omitempty"` // an edge names it, and the cluster has none of that name
+	Cameras int       `json:"cameras"`           // that run on it or wait for it
+	Message string    `json:"message,omitempty"`
+}
+
+// Health is one thing that is not well.
+type Health struct {
+	object.ID
+	Site    string    `json:"site,omitempty"`
+	Camera  string    `json:"camera,omitempty"`
+	State   string    `json:"state"` // degraded or failed
+	Since   time.Time `json:"since,omitzero"`
+	Message string    `json:"message"`
 }
 
 // Site is a site of the newest commit.
