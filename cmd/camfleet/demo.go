@@ -26,7 +26,7 @@ import (
 )
 
 func (a *app) demoCommand() *cobra.Command {
-	flags := upFlags{poll: time.Second}
+	flags := upFlags{poll: time.Second, log: logFlags{format: "text"}}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the example fleet on this machine, with simulated cameras",

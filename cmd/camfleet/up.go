@@ -29,19 +29,18 @@ const defaultState = "camfleet-state"
 
 // upFlags are what up and demo share.
 type upFlags struct {
-	compile   compileFlags
-	source    source.Config
-	dir       string // state folder
-	secrets   string // default: secrets in dir
-	archive   string // default: archive in dir
-	listen    string
-	hosts     []string
-	poll      time.Duration
-	worker    string
-	shards    int
-	logFormat string
-	verbose   bool
-	banner    func(url string) // printed once the page answers
+	compile compileFlags
+	source  source.Config
+	dir     string // state folder
+	secrets string // default: secrets in dir
+	archive string // default: archive in dir
+	listen  string
+	hosts   []string
+	poll    time.Duration
+	worker  string
+	shards  int
+	log     logFlags
+	banner  func(url string) // printed once the page answers
 }
 
 func (f *upFlags) registerShared(cmd *cobra.Command) {
@@ -50,13 +49,12 @@ func (f *upFlags) registerShared(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.poll, "poll", f.poll, "how often the repository is asked for a new commit")
 	cmd.Flags().StringVar(&f.worker, "worker", "", "the program camfleet-worker (default: beside this one, else in PATH)")
 	cmd.Flags().IntVar(&f.shards, "shard", 1, "how many worker processes share the cameras")
-	cmd.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
-	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "log more")
+	f.log.register(cmd)
 	f.compile.register(cmd)
 }
 
 func (a *app) upCommand() *cobra.Command {
-	flags := upFlags{poll: 15 * time.Second}
+	flags := upFlags{poll: 15 * time.Second, log: logFlags{format: "text"}}
 	cmd := &cobra.Command{
 		Use:   "up REPOSITORY",
 		Short: "Run a fleet on this machine and keep it equal to its repository",
@@ -83,18 +81,14 @@ Secrets are files: DIR/secrets/<site>/<secret>/username and password, mode 0600.
 	cmd.Flags().StringVar(&flags.dir, "dir", defaultState, "state folder: objects, recordings, secrets")
 	cmd.Flags().StringVar(&flags.archive, "archive", "", "folder of the recordings (default: archive in the state folder)")
 	cmd.Flags().StringVar(&flags.secrets, "secrets", "", "folder of the secrets (default: secrets in the state folder)")
-	cmd.Flags().StringVar(&flags.source.Branch, "branch", "", "branch to follow (default: the repository's HEAD)")
-	cmd.Flags().StringVar(&flags.source.Path, "path", "", "the fleet's folder inside the repository")
-	cmd.Flags().StringVar(&flags.source.TokenFile, "token-file", "", "file with the password or token for https://")
-	cmd.Flags().StringVar(&flags.source.KeyFile, "ssh-key", "", "private key for ssh://")
-	cmd.Flags().StringVar(&flags.source.KnownHosts, "known-hosts", "", "host keys for ssh:// (required there)")
+	registerSource(cmd, &flags.source)
 	flags.registerShared(cmd)
 	return cmd
 }
 
 // up runs a fleet on this machine until ctx ends.
 func (a *app) up(ctx context.Context, flags upFlags) error {
-	log, err := a.upLogger(flags)
+	log, err := a.logOf(flags.log)
 	if err != nil {
 		return err
 	}
@@ -152,17 +146,6 @@ func (f *upFlags) validate() error {
 		return usage("--shard is a number of worker processes, at least 1, not %d", f.shards)
 	}
 	return nil
-}
-
-func (a *app) upLogger(flags upFlags) (*slog.Logger, error) {
-	level := slog.LevelInfo
-	if flags.verbose {
-		level = slog.LevelDebug
-	}
-	if flags.logFormat != "text" && flags.logFormat != "json" {
-		return nil, usage("--log-format is text or json, not %q", flags.logFormat)
-	}
-	return a.logger(level, flags.logFormat), nil
 }
 
 func (a *app) reconciler(flags upFlags, src *source.Source, machine *host.Host, log *slog.Logger) (*reconciler.Reconciler, error) {

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"camfleet.dev/reconciler/source"
+)
+
+// targetFlags say which cluster, and which reconciler in it.
+type targetFlags struct {
+	kubeconfig, context, namespace, name string
+}
+
+func (f *targetFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "how to reach the cluster (default: KUBECONFIG, ~/.kube/config, or the Pod's own)")
+	cmd.Flags().StringVar(&f.context, "context", "", "context of the kubeconfig")
+	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "", "namespace of the reconciler (default: POD_NAMESPACE, or camfleet-system)")
+	cmd.Flags().StringVar(&f.name, "name", "camfleet", "name of the reconciler, when there are several")
+}
+
+// config is how the cluster is reached.
+func (f *targetFlags) config() (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = f.kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context}).ClientConfig()
+	if err != nil {
+		return nil, usage("finding the cluster: %w; name a kubeconfig with --kubeconfig or KUBECONFIG", err)
+	}
+	return config, nil
+}
+
+// logFlags say how much is logged, and for whom.
+type logFlags struct {
+	format  string
+	verbose bool
+}
+
+func (f *logFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.format, "log-format", f.format, "text or json")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "log more")
+}
+
+func (a *app) logOf(f logFlags) (*slog.Logger, error) {
+	level := slog.LevelInfo
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	if f.format != "text" && f.format != "json" {
+		return nil, usage("--log-format is text or json, not %q", f.format)
+	}
+	return a.logger(level, f.format), nil
+}
+
+// registerSource registers where a fleet's commits come from.
+func registerSource(cmd *cobra.Command, c *source.Config) {
+	cmd.Flags().StringVar(&c.Branch, "branch", "", "branch to follow (default: the repository's HEAD)")
+	cmd.Flags().StringVar(&c.Path, "path", "", "the fleet's folder inside the repository")
+	cmd.Flags().StringVar(&c.TokenFile, "token-file", "", "file with the password or token for https://")
+	cmd.Flags().StringVar(&c.KeyFile, "ssh-key", "", "private key for ssh://")
+	cmd.Flags().StringVar(&c.KnownHosts, "known-hosts", "", "host keys for ssh:// (required there)")
+}
