@@ -111,7 +111,8 @@ func (o *overlay) metadata(obj object.Object, was, is map[string]any) {
 	}
 }
 
-// rehash: a patched spec needs a restart, so it is part of the hash.
+// rehash: a patched spec needs a restart, so it is part of the hash; but for
+// resources, which are changed in place.
 func rehash(obj *object.Object, was, is map[string]any) error {
 	before, err := json.Marshal(was["spec"])
 	if err != nil {
@@ -121,7 +122,9 @@ func rehash(obj *object.Object, was, is map[string]any) error {
 	if err != nil || bytes.Equal(before, after) {
 		return err
 	}
-	obj.Hash = render.Rehash(obj.Hash, after)
+	if obj.Hash, err = render.Rehash(obj.Hash, before, after); err != nil {
+		return err
+	}
 	annotations, _ := meta(is)["annotations"].(map[string]any)
 	if annotations == nil {
 		return nil // refused above

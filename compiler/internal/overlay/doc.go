@@ -22,7 +22,8 @@
 // Security restricted, what is added is in the site's namespace and no Secret.
 //
 // A patched Pod spec is part of the Pod's hash: the new hash is made of the one
-// before and the new spec. Patched labels and annotations restart nothing.
+// before and the new spec. Patched labels and annotations restart nothing, and
+// neither do other amounts of CPU and memory, which are changed in place.
 //
 // kustomize's cost grows with the square of the objects. Where a kustomization
 // treats each object by itself (targeted patches, images, labels, annotations)

@@ -129,13 +129,17 @@ patches:
     - op: replace
       path: /spec/containers/0/resources/requests/cpu
       value: 250m
+- target: {kind: Pod, name: cam.*-003}
+  patch: |
+    - op: remove
+      path: /spec/containers/0/resources/limits/memory
 - target: {kind: Pod, labelSelector: camfleet.dev/camera=cam-001}
   path: overlay/tolerate.yaml
 `
 
 func TestPatches(t *testing.T) {
 	t.Parallel()
-	before := gate(t, 3)
+	before := gate(t, 4)
 	after := applied(t, before, File, strings.ReplaceAll(morePatch, "cam.*", "camera-cam"), "overlay/tolerate.yaml", `
 apiVersion: v1
 kind: Pod
@@ -146,7 +150,7 @@ spec:
 	for _, c := range []struct {
 		camera  string
 		restart bool
-	}{{"camera-cam-000", true}, {"camera-cam-001", true}, {"camera-cam-002", false}} {
+	}{{"camera-cam-000", false}, {"camera-cam-001", true}, {"camera-cam-002", false}, {"camera-cam-003", true}} {
 		was, is := get(t, before, "Pod", c.camera), get(t, after, "Pod", c.camera)
 		if (was.Hash != is.Hash) != c.restart {
 			t.Errorf("%s: hash was %s, is %s", c.camera, was.Hash, is.Hash)

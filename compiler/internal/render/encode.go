@@ -74,7 +74,7 @@ func merge(all ...map[string]string) map[string]string {
 // encode gives an object's canonical JSON and, for a Pod, its hash.
 func encode(o kubeObject, restart []string) (body json.RawMessage, hash string, err error) {
 	if pod, ok := o.(*corev1.Pod); ok {
-		spec, err := canonical(pod.Spec)
+		spec, err := lasting(&pod.Spec)
 		if err != nil {
 			return nil, "", err
 		}
@@ -85,16 +85,11 @@ func encode(o kubeObject, restart []string) (body json.RawMessage, hash string, 
 	return body, hash, err
 }
 
-// hashOf is the value of camfleet.dev/hash: of a Pod's spec, and of what the
-// worker reads from its ConfigMap but cannot change while it runs.
+// hashOf is the value of camfleet.dev/hash: of what lasts of a Pod's spec, and
+// of what the worker reads from its ConfigMap but cannot change while it runs.
 func hashOf(spec json.RawMessage, restart []string) string {
 	return digest(append(slices.Clone(spec), strings.Join(restart, "\n")...))
 }
-
-// Rehash is the hash of a Pod whose spec an overlay has changed: of its hash
-// before, and of the spec after. It depends on nothing else, so that the same
-// commit gives the same hash.
-func Rehash(before string, spec json.RawMessage) string { return hashOf(spec, []string{before}) }
 
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)

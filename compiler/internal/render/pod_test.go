@@ -158,7 +158,7 @@ func TestHashIsOfWhatNeedsARestart(t *testing.T) {
 		"transport":   {func(_ *Input, c *schema.Camera) { c.Transport = "tcp" }, true},
 		"edge":        {func(_ *Input, c *schema.Camera) { c.Edge = "box" }, true},
 		"image":       {func(in *Input, _ *schema.Camera) { in.ClusterSpec.Images.Camfleet += ".1" }, true},
-		"resources":   {func(_ *Input, c *schema.Camera) { c.Resources.Memory = "2Gi" }, true},
+		"resources":   {func(_ *Input, c *schema.Camera) { c.Resources = &schema.Resources{CPU: "2", Memory: "2Gi"} }, false},
 		"retention":   {func(_ *Input, c *schema.Camera) { c.Recording.Retention.Age = hour }, false},
 		"live":        {func(_ *Input, c *schema.Camera) { c.Live.Latency = "low" }, false},
 		"description": {func(_ *Input, c *schema.Camera) { c.Description = "x" }, false},
