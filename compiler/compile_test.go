@@ -178,3 +178,19 @@ func TestEmpty(t *testing.T) {
 		t.Errorf("a new fleet without sites: %+v", r)
 	}
 }
+
+// TestPolicy: a policy that says nothing has the defaults, a fleet without one has none.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[string]float64{"": 0, "policy: {}": 0.1, "policy: replaceAtOnce: 0.25": 0.25, "policy: replaceAtOnce: 1": 1} {
+		fleet := "package fleet\nimport \"camfleet.dev/schema\"\nfleet: schema.#Fleet & {name: \"test\", uid: \"0123abcd-test\", " + policy + "}\n"
+		r := compile(t, fleetFS(map[string]string{"fleet.cue": fleet, "sites/gate/site.cue": rightSite("gate", 1)}), compiler.Options{})
+		got := 0.0
+		if r.Fleet.Policy != nil {
+			got = r.Fleet.Policy.ReplaceAtOnce
+		}
+		if len(r.Problems) > 0 || got != want {
+			t.Errorf("%q gives %v, want %v (%v)", policy, got, want, r.Problems)
+		}
+	}
+}

@@ -9,8 +9,12 @@ type Fleet struct {
 	Policy *Policy `json:"policy,omitempty"`
 }
 
-// Policy holds the fleet-wide limits of placement (used from issue 4 on) and of pruning.
+// Policy holds the fleet-wide limits of replacing cameras, and of placement (used from issue 4 on).
 type Policy struct {
+	// ReplaceAtOnce is the share (0..1) of a site's and of a node's cameras
+	// that may be dark at once while they are restarted for a change; one
+	// always may. A fleet without a policy has none: 0.
+	ReplaceAtOnce float64 `json:"replaceAtOnce"`
 	// Enter and Leave are the load fractions (0..1) at which a node counts
 	// as overloaded, and as relieved again.
 	Enter float64 `json:"enter"`
