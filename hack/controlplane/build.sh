@@ -11,7 +11,7 @@
 # instead of ours (hack/cptest); with all of them there, nothing is built.
 set -euo pipefail
 cd "$(dirname "$0")"
-components=(etcd kube-apiserver kube-controller-manager kube-scheduler kwok kwok-stages kubectl)
+components=(etcd kube-apiserver kube-controller-manager kube-scheduler kwok kwok-stages kubectl kubelet kube-proxy)
 hash=$(cat build.sh go.mod go.sum main.go kwok.go stages.go volume.yaml | sha256sum | cut -c1-16)
 cache=${XDG_CACHE_HOME:-${HOME:?a cache folder is needed: set HOME or XDG_CACHE_HOME}/.cache}/camfleet
 folder=$cache/controlplane-$(uname -m)-$hash

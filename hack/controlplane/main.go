@@ -1,10 +1,12 @@
-// Command controlplane is a whole Kubernetes control plane in one program: etcd,
-// kube-apiserver, kube-controller-manager, kube-scheduler, kwok and kubectl, each
-// the project's own code, unchanged. The name it is called by, or else its first
-// argument, picks the component. Tests start it; see hack/cptest.
+// Command controlplane is all of Kubernetes in one program: etcd, kube-apiserver,
+// kube-controller-manager, kube-scheduler, kwok and kubectl, and for nodes kubelet
+// and kube-proxy, each the project's own code, unchanged. The name it is called by,
+// or else its first argument, picks the component. Tests start it; see hack/cptest
+// and hack/realnode.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,13 +16,16 @@ import (
 
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register"          // kubelet's and kube-proxy's log formats
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // the components' metrics
 	_ "k8s.io/component-base/metrics/prometheus/version"
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 // components are all that this program can be.
@@ -31,6 +36,8 @@ var components = map[string]func(){
 	"kube-scheduler":          func() { os.Exit(cli.Run(scheduler.NewSchedulerCommand())) },
 	"kwok":                    func() { os.Exit(kwok()) },
 	"kwok-stages":             func() { fmt.Println(stages()) },
+	"kubelet":                 func() { os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background()))) },
+	"kube-proxy":              func() { os.Exit(cli.Run(proxy.NewProxyCommand())) },
 	"kubectl":                 func() { kubectlutil.CheckErr(cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand())) },
 }
 
