@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +28,7 @@ type reconcileFlags struct {
 	source   source.Config
 	target   targetFlags
 	listen   string
+	address  string // file that the address is written to
 	poll     time.Duration
 	parallel int
 	log      logFlags
@@ -52,6 +56,7 @@ camfleet approve COMMIT. Recordings are deleted by their retention only.`,
 	flags.target.register(cmd)
 	registerSource(cmd, &flags.source)
 	cmd.Flags().StringVar(&flags.listen, "listen", ":8080", "address of the API, /metrics, /healthz, /readyz and /hook")
+	cmd.Flags().StringVar(&flags.address, "address-file", "", "write the address that is listened on to this file")
 	cmd.Flags().DurationVar(&flags.poll, "poll", flags.poll, "how often the repository is asked for a new commit")
 	cmd.Flags().IntVar(&flags.parallel, "parallel", flags.parallel, "how many objects are applied at once")
 	flags.log.register(cmd)
@@ -104,6 +109,11 @@ func (a *app) reconcile(ctx context.Context, flags reconcileFlags) error {
 	listener, err := net.Listen("tcp", flags.listen)
 	if err != nil {
 		return usage("--listen: %w", err)
+	}
+	if flags.address != "" {
+		if err := os.WriteFile(flags.address, []byte(listener.Addr().String()+"\n"), 0o644); err != nil {
+			return errors.Join(fmt.Errorf("writing --address-file: %w", err), listener.Close())
+		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return host.Serve(ctx, listener, handler(r), log) })

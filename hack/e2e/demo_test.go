@@ -20,36 +20,18 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"camfleet.dev/hack/programs"
 )
 
-var binaries = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "camfleet-e2e-")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir, "camfleet.dev/cmd/camfleet", "camfleet.dev/cmd/camfleet-worker")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building: %w\n%s", err, out)
-	}
-	return dir, nil
-})
+var built programs.Set
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := binaries(); err == nil {
-		os.RemoveAll(dir)
+	if err := built.Remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(code)
-}
-
-// program is the path of a program built for this run.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	dir, err := binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, name)
 }
 
 // output collects what a program prints while others read it.
@@ -87,7 +69,7 @@ func startDemo(t *testing.T, dir string, args ...string) *demo {
 	t.Helper()
 	d := &demo{t: t, dir: dir, out: &output{}, done: make(chan struct{})}
 	// A relative folder, as the README's: what runs elsewhere must find it too.
-	d.cmd = exec.Command(program(t, "camfleet"), append([]string{"demo", "--listen", "127.0.0.1:0", "--dir", filepath.Base(dir)}, args...)...)
+	d.cmd = exec.Command(built.Path(t, "camfleet"), append([]string{"demo", "--listen", "127.0.0.1:0", "--dir", filepath.Base(dir)}, args...)...)
 	d.cmd.Dir = filepath.Dir(dir)
 	read, write, err := os.Pipe()
 	if err != nil {

@@ -136,7 +136,7 @@ func checkArchive(t *testing.T, dir archive.Dir) {
 func exportAndDecode(t *testing.T, dir string) {
 	t.Helper()
 	clip := filepath.Join(t.TempDir(), "clip.mp4")
-	out, err := exec.Command(program(t, "camfleet"), "export", "gate/north", "--dir", dir, "--from", "-1h", "-o", clip).CombinedOutput()
+	out, err := exec.Command(built.Path(t, "camfleet"), "export", "gate/north", "--dir", dir, "--from", "-1h", "-o", clip).CombinedOutput()
 	if err != nil {
 		t.Fatalf("export: %v\n%s", err, out)
 	}

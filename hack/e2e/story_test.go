@@ -84,7 +84,7 @@ func (d *demo) broken(site, file string) {
 	if len(s.Cameras) != len(running.Cameras) || s.find(site, "added") != running.find(site, "added") {
 		d.t.Errorf("a commit with an error changed something:\n%+v\n%+v", running.Cameras, s.Cameras)
 	}
-	text, err := exec.Command(program(d.t, "camfleet"), "status", "--dir", d.dir).CombinedOutput()
+	text, err := exec.Command(built.Path(d.t, "camfleet"), "status", "--dir", d.dir).CombinedOutput()
 	if err != nil && len(text) == 0 {
 		d.t.Errorf("camfleet status: %v", err)
 	}
