@@ -14,8 +14,10 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // an image holds nothing but this program
 
 	"github.com/spf13/cobra"
+	_ "golang.org/x/crypto/x509roots/fallback" // the same for certificate authorities, where the system has none
 )
 
 // version is set by the linker.
