@@ -101,6 +101,8 @@ const (
 	LabelRole        = "camfleet.dev/role"
 	AnnotationSource = "camfleet.dev/source"
 	AnnotationHash   = "camfleet.dev/hash"
+	AnnotationPrune  = "camfleet.dev/prune" // = PruneDisabled keeps an object that Git has no more
+	PruneDisabled    = "disabled"
 	ManagedBy        = "camfleet"
 
 	RoleCamera = "camera"

@@ -2,29 +2,30 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Applier takes the steps of a plan.
 type Applier struct {
 	Cluster Cluster
-	// Parallel is how many steps of one phase may run at once; 0 means one.
+	// Parallel is how many steps may run at once; 0 means one. Of the steps
+	// that mostly wait for a Pod's end there may be four times as many besides.
 	Parallel int
 	// Done, if set, is told of each step that was taken, in any order and
 	// from any goroutine: for a progress bar.
 	Done func(Change)
 }
 
-// The phases, in order. Deletions run in the opposite order of creations, so
-// that a camera's Pod never outlives its configuration.
+// The phases of a site, in order. Deletions run in the opposite order of
+// creations, so that a camera's Pod never outlives its configuration.
 const (
 	phaseNamespaces = iota
 	phaseStorageAndConfig
 	phaseWorkloads
 	phasePods
+	phaseReplacePods
 	phaseDeletePods
 	phaseDeleteWorkloads
 	phaseDeleteRest
@@ -41,48 +42,54 @@ func phaseOf(c Change) int {
 	case "Pod":
 		phase = phasePods
 	}
-	if c.Action == Deleted {
-		return min(phaseDeletePods+phasePods-phase, phaseDeleteRest)
+	switch {
+	case c.Action == Deleted && phase == phasePods:
+		return phaseDeletePods
+	case c.Action == Deleted && phase == phaseWorkloads:
+		return phaseDeleteWorkloads
+	case c.Action == Deleted:
+		return phaseDeleteRest
+	case c.Action == Replaced && phase == phasePods:
+		return phaseReplacePods
 	}
 	return phase
 }
 
-// Apply takes the steps of plan, phase by phase, and returns what came of
-// them. A step that fails stops nothing else; it is Failed in the result, with
-// the error as its reason. When ctx ends, what has not been done is Failed.
+// slow tells whether the steps of a phase mostly wait, for Pods to end.
+func slow(phase int) bool { return phase == phaseReplacePods || phase == phaseDeletePods }
+
+// Apply takes the steps of plan and returns what came of them. The sites go
+// ahead beside each other, each phase by phase. A step that fails stops nothing
+// but what cannot be without it; it is Failed in the result, with the error as
+// its reason. When ctx ends, what has not been done is Failed.
 func (a Applier) Apply(ctx context.Context, plan ChangeSet) ChangeSet {
 	out := plan
 	out.Changes = slices.Clone(plan.Changes)
-	var byPhase [phases][]*Change
-	for i := range out.Changes {
-		if c := &out.Changes[i]; c.Action.effect() {
-			byPhase[phaseOf(*c)] = append(byPhase[phaseOf(*c)], c)
-		}
-	}
-	for _, changes := range byPhase {
-		var group errgroup.Group
-		group.SetLimit(max(1, a.Parallel))
-		for _, c := range changes {
-			group.Go(func() error {
-				a.take(ctx, c)
-				return nil
-			})
-		}
-		_ = group.Wait() // failures are in the changes
-	}
+	schedule(out.Changes, max(1, a.Parallel), func(c *Change, l *lane) { a.take(ctx, c, l) })
 	return out
 }
 
-func (a Applier) take(ctx context.Context, c *Change) {
-	err := ctx.Err()
-	if err == nil {
+var (
+	errNoNamespace = errors.New("its namespace could not be created")
+	errNoConfig    = errors.New("its configuration could not be applied")
+)
+
+// take takes one step, unless something that it needs has failed.
+func (a Applier) take(ctx context.Context, c *Change, l *lane) {
+	tried := c.Action
+	err := l.blocked(*c)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("not tried: %w", err)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("not done: %w", ctx.Err())
+	default:
 		err = a.Cluster.Apply(ctx, c.step)
-	} else {
-		err = fmt.Errorf("not done: %w", err)
 	}
 	if err != nil {
 		*c = c.failed()
 		c.Reason = err.Error()
+		l.failed(*c, tried)
 	}
 	if a.Done != nil {
 		a.Done(*c)

@@ -95,8 +95,8 @@ const (
 	Replaced   Action = "replaced"   // changed by a restart: a Pod made anew
 	Deleted    Action = "deleted"
 	Failed     Action = "failed"  // tried; it is as it was, and is tried again
-	Held       Action = "held"    // a deletion that waits for approval
-	Waiting    Action = "waiting" // put off: for its turn, or after failures; it needs no approval
+	Held       Action = "held"    // it waits for approval: a deletion, or (Tried) a replacement
+	Waiting    Action = "waiting" // put off: for its turn, a node, or after failures; it needs no approval
 	Unchanged  Action = "unchanged"
 )
 
@@ -117,7 +117,8 @@ func (a Action) effect() bool {
 // Change is what happens to one object, and why.
 type Change struct {
 	Action Action `json:"action"`
-	// Tried is the action that failed, or that waits; empty otherwise.
+	// Tried is the action that failed, or that waits; empty otherwise, and for
+	// a deletion that is Held.
 	Tried Action `json:"tried,omitempty"`
 	object.ID
 	Site   string `json:"site,omitempty"`
@@ -129,6 +130,7 @@ type Change struct {
 	Source *object.Position `json:"source,omitempty"`
 
 	step Step
+	heal bool // nothing has changed in Git: it failed, or was taken away
 }
 
 // Step is the effect that the change stands for, and whether it has one.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,13 +30,21 @@ type Options struct {
 	// AtOnce is the share of a site's and of a node's cameras that may be dark
 	// at once because they are replaced; 0 means 0.1. One always may.
 	AtOnce float64
-	// NotBefore puts the healing of objects off that failed again and again.
+	// NotBefore puts the healing of objects off that failed again and again;
+	// Heals says how often each was healed in vain.
 	NotBefore map[object.ID]time.Time
+	Heals     map[object.ID]int
+	// Began is when Pods were replaced, by the clock of Now: the zero time for
+	// one that was not ready, so that nothing was lost. Without it, the Pod's
+	// own time of creation counts. A Rollout knows it, as it does Lost.
+	Began map[object.ID]time.Time
 	// Lost are Pods that this commit replaced while they were ready, and that
 	// have not become ready again since: too many of them stop the rollout.
 	Lost map[object.ID]bool
 	// Good are the objects of a broken site as they last were right, if they
-	// are known: it is healed with them, and nothing of it is pruned.
+	// are known: it is kept equal to them, and nothing of it is pruned. With a
+	// broken fleet, that is every site, and the result's Fleet must be the one
+	// that was right.
 	Good map[string][]object.Object
 }
 
@@ -59,12 +68,11 @@ func Plan(result *object.Result, live []Live, o Options) ChangeSet {
 			p.live[live[i].ID] = &live[i]
 		}
 	}
-	if !result.Broken {
-		p.wanted()
-	}
+	p.wanted()
 	base := p.prune(live)
 	slices.SortFunc(p.changes, func(a, b Change) int { return a.ID.Compare(b.ID) })
-	return ChangeSet{Commit: o.Commit, Changes: p.changes, Base: base}
+	p.pace()
+	return ChangeSet{Commit: o.Commit, Changes: p.changes, Base: base, Again: p.again}
 }
 
 type planner struct {
@@ -74,6 +82,7 @@ type planner struct {
 	want    map[object.ID]*object.Object
 	live    map[object.ID]*Live
 	changes []Change
+	again   time.Time
 }
 
 // kept tells whether a site must stay as it is. What belongs to no site stays
@@ -82,20 +91,32 @@ func (p *planner) kept(site string) bool {
 	return p.result.Broken || p.broken[site] || site == "" && len(p.broken) > 0
 }
 
-// wanted plans every object of the result.
+// wanted plans every object of the result, and of what was right before.
 func (p *planner) wanted() {
-	var twice []*object.Object
-	for i := range p.result.Objects {
-		o := &p.result.Objects[i]
-		switch {
-		case p.broken[o.Site]:
-		case p.want[o.ID] != nil:
+	var order, twice []*object.Object
+	add := func(o *object.Object) {
+		if p.want[o.ID] != nil {
 			twice = append(twice, o)
-		default:
-			p.want[o.ID] = o
+			return
+		}
+		p.want[o.ID] = o
+		order = append(order, o)
+	}
+	for i := range p.result.Objects {
+		if o := &p.result.Objects[i]; !p.result.Broken && !p.broken[o.Site] {
+			add(o)
 		}
 	}
-	for _, o := range p.want {
+	for _, site := range slices.Sorted(maps.Keys(p.options.Good)) {
+		good := p.options.Good[site]
+		for i := range good {
+			if good[i].Site == site && (p.result.Broken || p.broken[site]) {
+				add(&good[i])
+			}
+		}
+	}
+	p.changes = make([]Change, 0, len(order))
+	for _, o := range order {
 		p.changes = append(p.changes, p.one(o))
 	}
 	for _, o := range twice {
@@ -120,7 +141,7 @@ func (p *planner) change(want *object.Object, live *Live) Change {
 func (p *planner) one(o *object.Object) Change {
 	live := p.live[o.ID]
 	c := p.change(o, live)
-	if live != nil && live.Hash == o.Hash && bytes.Equal(live.Body, o.Body) {
+	if live != nil && live.Hash == o.Hash && bytes.Equal(live.Body, o.Body) && !ailing(live) {
 		return c.as(Unchanged, "")
 	}
 	if why := owned(o.Body, p.result.Fleet.UID); why != "" {
@@ -131,16 +152,34 @@ func (p *planner) one(o *object.Object) Change {
 		return c.failed()
 	}
 	if live == nil {
-		return c.as(Created, "it is new")
+		return p.missing(c)
 	}
 	fields := changedFields(live.Body, o.Body)
+	if ailing(live) {
+		return p.ailing(c, fields)
+	}
 	switch {
 	case o.Kind == "Pod" && o.Hash != live.Hash:
 		return c.as(Replaced, p.restartReason(o, fields))
 	case len(fields) > 0:
-		return c.as(Configured, sentence(fields))
+		return c.as(Configured, inPlace(o, fields))
 	}
 	return c.as(Unchanged, "") // the same, spelt differently
+}
+
+// missing decides about an object that is not there. A Pod whose configuration
+// is there is made again: it was deleted, or its creation did not succeed yet.
+func (p *planner) missing(c Change) Change {
+	if c.Kind != "Pod" || p.live[configOf(c.ID)] == nil {
+		return c.as(Created, "it is new")
+	}
+	c.heal = true
+	return p.putOff(c.as(Created, "it is missing"))
+}
+
+// configOf is the ConfigMap of a camera's Pod.
+func configOf(pod object.ID) object.ID {
+	return object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: pod.Namespace, Name: pod.Name}
 }
 
 // restartReason names what needs a restart: fields of the Pod, or else of the
@@ -148,7 +187,7 @@ func (p *planner) one(o *object.Object) Change {
 func (p *planner) restartReason(o *object.Object, fields []string) string {
 	hash := fieldName("metadata.annotations", object.AnnotationHash)
 	fields = slices.DeleteFunc(fields, func(f string) bool { return f == hash })
-	config := object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: o.Namespace, Name: o.Name}
+	config := configOf(o.ID)
 	if want, live := p.want[config], p.live[config]; want != nil && live != nil {
 		fields = append(fields, restarting(changedFields(live.Body, want.Body))...)
 	}
@@ -170,6 +209,12 @@ func restarting(fields []string) []string {
 
 func (c Change) as(a Action, reason string) Change {
 	c.Action, c.Reason, c.step.Action = a, reason, a
+	return c
+}
+
+// wait puts a change off.
+func (c Change) wait(why string) Change {
+	c.Action, c.Tried, c.Reason = Waiting, c.Action, why
 	return c
 }
 

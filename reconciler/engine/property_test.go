@@ -159,8 +159,11 @@ func TestEveryCallFails(t *testing.T) {
 			}}
 			rollout(m, first)
 			set := rollout(m, next)
-			if n := set.Counts()[engine.Failed]; call > start && n != 1 {
-				t.Errorf("call %d: %d failed:\n%s", call, n, set)
+			failed := slices.DeleteFunc(set.Of(engine.Failed), func(c engine.Change) bool {
+				return strings.HasPrefix(c.Reason, "not tried: its configuration")
+			})
+			if call > start && len(failed) != 1 {
+				t.Errorf("call %d: %d failed:\n%s", call, len(failed), set)
 			}
 			rollout(m, next)
 			if got := rollout(m, next).Summary(); got != fmt.Sprintf("%d unchanged", len(next.Objects)) {

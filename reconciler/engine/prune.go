@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
-	"slices"
+
+	"camfleet.dev/compiler/object"
 )
 
 // camera names a camera in a fleet.
@@ -16,7 +19,8 @@ func allowance(cameras int) int { return max(1, min(10, cameras/5)) }
 // prune plans what is live and no longer wanted, and returns the number of
 // cameras that its limit was computed from.
 func (p *planner) prune(live []Live) int {
-	hold := p.holds(live)
+	kept := keepers(live)
+	hold := p.holds(live, kept)
 	seen := map[*Live]bool{}
 	for i := range live {
 		l := p.live[live[i].ID]
@@ -27,9 +31,11 @@ func (p *planner) prune(live []Live) int {
 		c := p.change(nil, l)
 		switch {
 		case p.kept(l.Site):
-			c = c.as(Unchanged, "the commit has errors here: it stays as it is")
+			c = c.as(Unchanged, broken(l))
 		case permanent(l):
 			c = c.as(Unchanged, "it is no longer in Git, and stays: recordings are deleted by nobody but you")
+		case kept.object(l):
+			c = c.as(Unchanged, "it is no longer in Git, and stays: annotated "+object.AnnotationPrune+": disabled")
 		default:
 			c = c.as(Deleted, "it is no longer in Git")
 			if why := hold.reason(l); why != "" {
@@ -41,8 +47,53 @@ func (p *planner) prune(live []Live) int {
 	return hold.base
 }
 
-func (p *planner) howToApprove() string {
-	return "if that is meant, type: " + cmp.Or(p.options.ApproveWith, "camfleet approve") + " " + p.options.Commit
+func (p *planner) howToApprove() string { return "if that is meant, type: " + p.approve() }
+
+// approve is the command that approves the commit.
+func (p *planner) approve() string {
+	return cmp.Or(p.options.ApproveWith, "camfleet approve") + " " + p.options.Commit
+}
+
+// broken says why an object stays as it is while the commit is wrong about it.
+func broken(l *Live) string {
+	const stays = "the commit has errors here: it stays as it is"
+	if isCamera(l) && l.Pod.ended() && l.Pod.Ending.IsZero() {
+		return stays + ", although " + l.Pod.why() + "; it is made anew when the commit is right again"
+	}
+	return stays
+}
+
+// keeping is what people want to keep although Git has it no more. A Pod cannot
+// be kept without its configuration, which owns it; so a camera whose Pod is
+// kept keeps all that it has.
+type keeping map[camera]bool
+
+func keepers(live []Live) keeping {
+	k := keeping{}
+	for i := range live {
+		if l := &live[i]; l.Kind == "Pod" && l.Camera != "" && keep(l) {
+			k[camera{l.Site, l.Camera}] = true
+		}
+	}
+	return k
+}
+
+func (k keeping) object(l *Live) bool {
+	return keep(l) || l.Camera != "" && k[camera{l.Site, l.Camera}]
+}
+
+// keep tells whether an object is annotated, by somebody in the cluster or by an
+// overlay in a commit before this one.
+func keep(l *Live) bool {
+	if l.Keep || !bytes.Contains(l.Body, []byte(object.AnnotationPrune)) {
+		return l.Keep
+	}
+	var o struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+	}
+	return json.Unmarshal(l.Body, &o) == nil && o.Metadata.Annotations[object.AnnotationPrune] == object.PruneDisabled
 }
 
 // permanent tells whether an object is never pruned. A claim holds recordings,
@@ -70,9 +121,9 @@ func (h holds) reason(l *Live) string {
 }
 
 // holds compares the cameras that would go away with what one commit may take.
-func (p *planner) holds(live []Live) holds {
+func (p *planner) holds(live []Live, kept keeping) holds {
 	h := holds{sites: map[string]int{}, cameras: map[camera]bool{}}
-	all, gone := p.cameras(live)
+	all, gone := p.cameras(live, kept)
 	h.base = len(all)
 	if p.options.Base > 0 {
 		h.base = min(h.base, p.options.Base)
@@ -82,7 +133,7 @@ func (p *planner) holds(live []Live) holds {
 	}
 	for i := range live {
 		site := live[i].Site
-		if site != "" && !permanent(&live[i]) && !p.kept(site) && !p.inResult(site) {
+		if site != "" && !permanent(&live[i]) && !kept.object(&live[i]) && !p.kept(site) && !p.inResult(site) {
 			h.sites[site] = 0
 		}
 	}
@@ -109,7 +160,7 @@ func (p *planner) inResult(site string) bool {
 
 // cameras are those of the cluster, and those that go away: no object of
 // theirs is wanted any more, or they have a Pod and shall have none.
-func (p *planner) cameras(live []Live) (all, gone map[camera]bool) {
+func (p *planner) cameras(live []Live, kept keeping) (all, gone map[camera]bool) {
 	const pod, other = 1, 2
 	has, wants := map[camera]int{}, map[camera]int{}
 	bit := func(kind string) int {
@@ -131,7 +182,7 @@ func (p *planner) cameras(live []Live) (all, gone map[camera]bool) {
 	all, gone = map[camera]bool{}, map[camera]bool{}
 	for c := range has {
 		all[c] = true
-		if !p.kept(c.site) && (wants[c] == 0 || has[c]&pod != 0 && wants[c]&pod == 0) {
+		if !p.kept(c.site) && !kept[c] && (wants[c] == 0 || has[c]&pod != 0 && wants[c]&pod == 0) {
 			gone[c] = true
 		}
 	}
@@ -139,9 +190,7 @@ func (p *planner) cameras(live []Live) (all, gone map[camera]bool) {
 }
 
 // Waiting are the changes that are held.
-func (s ChangeSet) Waiting() []Change {
-	return slices.DeleteFunc(slices.Clone(s.Changes), func(c Change) bool { return c.Action != Held })
-}
+func (s ChangeSet) Waiting() []Change { return s.Of(Held) }
 
 func count(n int, noun string) string {
 	if n == 1 {

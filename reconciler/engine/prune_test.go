@@ -136,7 +136,7 @@ func TestPhases(t *testing.T) {
 	t.Parallel()
 	m := &Memory{}
 	sync(t, m, Result(Cameras("gate", 5)), engine.Options{})
-	next := Result(append(Cameras("gate", 4), Camera{Site: "yard", Name: "n"}))
+	next := Result(append(append(Cameras("gate", 4), Camera{Site: "gate", Name: "m"}), Camera{Site: "yard", Name: "n"}))
 	sync(t, m, next, engine.Options{})
 	order := []string{"Namespace", "ConfigMap", "CronJob", "Pod"}
 	check := func(steps []string) {
@@ -159,6 +159,10 @@ func TestPhases(t *testing.T) {
 			last = i
 		}
 	}
+	of := func(site string) []string {
+		return slices.DeleteFunc(slices.Clone(m.Steps[18:]), func(s string) bool { return !strings.Contains(s, site) })
+	}
 	check(m.Steps[:18])
-	check(m.Steps[18:])
+	check(of("gate"))
+	check(of("yard"))
 }

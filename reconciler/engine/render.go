@@ -17,7 +17,8 @@ func (s ChangeSet) Counts() map[Action]int {
 	return counts
 }
 
-// Summary is the change set in one line: "3 created, 1 configured, 240 unchanged".
+// Summary is the change set in one line: "3 created, 1 configured, 240 unchanged",
+// and its price if it has one.
 func (s ChangeSet) Summary() string {
 	counts := s.Counts()
 	var parts []string
@@ -29,7 +30,15 @@ func (s ChangeSet) Summary() string {
 	if len(parts) == 0 {
 		return "nothing to do: no objects"
 	}
+	if price := s.Price().String(); price != "" {
+		return strings.Join(parts, ", ") + "; " + price
+	}
 	return strings.Join(parts, ", ")
+}
+
+// Of are the changes of one action.
+func (s ChangeSet) Of(a Action) []Change {
+	return slices.DeleteFunc(slices.Clone(s.Changes), func(c Change) bool { return c.Action != a })
 }
 
 // Changed leaves out what is unchanged.
@@ -55,6 +64,9 @@ func (c Change) columns() []string {
 	if c.Action == Failed && c.Tried != "" {
 		reason = "not " + string(c.Tried) + ": " + reason
 	}
+	if c.Action == Waiting && c.Tried != "" {
+		reason = "to be " + string(c.Tried) + ": " + reason
+	}
 	if c.Source != nil && c.Source.File != "" {
 		source = c.Source.String()
 	}
@@ -62,8 +74,9 @@ func (c Change) columns() []string {
 }
 
 // Table writes one aligned line per change that is not Unchanged, then why
-// something is held (once for all that share the reason), then the summary. colour, if not nil, wraps the action's word in what a terminal
-// needs; it must not change its width on the screen.
+// something is held (once for all that share the reason), then the summary.
+// colour, if not nil, wraps the action's word in what a terminal needs; it must
+// not change its width on the screen.
 func (s ChangeSet) Table(w io.Writer, colour func(Action, string) string) error {
 	changed := s.Changed().Changes
 	var width [3]int

@@ -1,0 +1,173 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// turn is how long a replaced Pod may take to become ready before the next one
+// goes: pulling an image and connecting to a camera takes some seconds.
+const turn = time.Minute
+
+// defaultAtOnce is the share of cameras that may be dark at once.
+const defaultAtOnce = 0.1
+
+// group is a site or a node, as far as turns are concerned.
+type group struct {
+	name    string // "of site gate" or "on node n1"
+	cameras int
+	taken   int       // turns
+	free    time.Time // when the first of them ends at the latest
+	lost    []string  // cameras
+}
+
+// limit is how many cameras of the group may be dark at once.
+func (g *group) limit(share float64) int {
+	return max(1, int(share*float64(g.cameras)+1e-9)) // 0.29 × 100 is 28.999…
+}
+
+func (g *group) take(until time.Time) {
+	g.taken++
+	if g.free.IsZero() || until.Before(g.free) {
+		g.free = until
+	}
+}
+
+// pace makes replacements of Pods that are ready wait for their turn: only so
+// many cameras of a site, and of a node, may be dark at once because of us. What
+// is not ready needs no turn, for nothing is lost.
+func (p *planner) pace() {
+	if !slices.ContainsFunc(p.changes, Change.darkens) {
+		return
+	}
+	groups := p.groups()
+	share := p.share()
+	for i := range p.changes {
+		c := &p.changes[i]
+		if !c.darkens() {
+			continue
+		}
+		site, node := groups[siteKey(c.Site)], groups[nodeKey(c.step.Live.Pod.Node)]
+		if why := p.stopped(site, share); why != "" {
+			c.Action, c.Tried, c.Reason = Held, Replaced, why
+			continue
+		}
+		if g := busy(share, site, node); g != nil {
+			p.wake(g.free)
+			*c = c.wait(g.reason())
+			continue
+		}
+		for _, g := range []*group{site, node} {
+			g.take(p.options.Now.Add(turn))
+		}
+	}
+}
+
+// darkens tells whether a change takes a camera away that records now.
+func (c Change) darkens() bool {
+	return c.Action == Replaced && !c.step.Fenced && c.step.Live != nil && isCamera(c.step.Live) && c.step.Live.Pod.Ready
+}
+
+func busy(share float64, groups ...*group) *group {
+	for _, g := range groups {
+		if g.taken >= g.limit(share) {
+			return g
+		}
+	}
+	return nil
+}
+
+func (g *group) reason() string {
+	are := "are"
+	if g.taken == 1 {
+		are = "is"
+	}
+	return fmt.Sprintf("%d of %s %s %s being replaced; its turn comes", g.taken, count(g.cameras, "camera"), g.name, are)
+}
+
+// share is AtOnce, or what the fleet says, or the default.
+func (p *planner) share() float64 {
+	policy := 0.0
+	if p.result.Fleet.Policy != nil {
+		policy = p.result.Fleet.Policy.ReplaceAtOnce
+	}
+	return cmp.Or(p.options.AtOnce, policy, defaultAtOnce)
+}
+
+func siteKey(site string) string { return "site " + site }
+func nodeKey(node string) string { return "node " + node }
+
+// groups counts the cameras of sites and nodes, and the turns that are taken.
+func (p *planner) groups() map[string]*group {
+	groups := map[string]*group{}
+	get := func(key, name string) *group {
+		if groups[key] == nil {
+			groups[key] = &group{name: name}
+		}
+		return groups[key]
+	}
+	for _, l := range p.live {
+		if !isCamera(l) || p.want[l.ID] == nil && !p.kept(l.Site) {
+			continue
+		}
+		until, taken := p.turn(l)
+		for _, g := range []*group{get(siteKey(l.Site), "of site "+l.Site), get(nodeKey(l.Pod.Node), "on node "+l.Pod.Node)} {
+			g.cameras++
+			if taken {
+				g.take(until)
+			}
+		}
+	}
+	for i := range p.changes {
+		c := &p.changes[i]
+		if c.Action == Created && c.heal && c.Camera != "" { // it had its turn, and did not come back
+			get(siteKey(c.Site), "of site "+c.Site).take(p.options.Now.Add(turn))
+		}
+	}
+	for id := range p.options.Lost {
+		if o := p.want[id]; o != nil {
+			g := get(siteKey(o.Site), "of site "+o.Site)
+			g.lost = append(g.lost, o.Camera)
+		}
+	}
+	return groups
+}
+
+// turn tells whether a Pod takes a turn, and until when: it is young and not
+// ready, or it is about to go.
+func (p *planner) turn(l *Live) (until time.Time, taken bool) {
+	pod := l.Pod
+	began, known := p.options.Began[l.ID]
+	switch {
+	case !pod.Ending.IsZero() && pod.NodeGone.IsZero():
+		until = pod.Ending.Add(turn)
+	case pod.Ready || !pod.Ending.IsZero() || pod.ended():
+		return until, false
+	case known:
+		until = began.Add(turn)
+	default:
+		until = pod.Created.Add(turn)
+	}
+	return until, until.After(p.options.Now)
+}
+
+// maxNamed is how many cameras a reason names.
+const maxNamed = 4
+
+// stopped says why a site's rollout stops: too many of the cameras that the
+// commit has replaced did not come back.
+func (p *planner) stopped(site *group, share float64) string {
+	if len(site.lost) <= site.limit(share) || p.options.Approved != "" && p.options.Approved == p.options.Commit {
+		return ""
+	}
+	slices.Sort(site.lost)
+	names := strings.Join(site.lost[:min(len(site.lost), maxNamed)], ", ")
+	if more := len(site.lost) - maxNamed; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("%s %s that this commit has replaced did not come back (%s): fix the commit, or approve it: %s",
+		count(len(site.lost), "camera"), site.name, names, p.approve())
+}

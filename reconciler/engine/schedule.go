@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"sync"
+
+	"camfleet.dev/compiler/object"
+)
+
+// slowFactor is how many more of the steps may run at once that mostly wait.
+const slowFactor = 4
+
+// lane is the work of one site: its steps by phase.
+type lane struct {
+	steps   [phases][]*Change
+	phase   int
+	running int
+	queued  bool // it is in its pool's queue
+
+	mu     sync.Mutex
+	broken map[object.ID]bool // what could not be applied, and others need
+}
+
+// more tells whether a step of the lane may begin. It goes to the next phase
+// when the one before is done.
+func (l *lane) more() bool {
+	for l.phase < phases && len(l.steps[l.phase]) == 0 && l.running == 0 {
+		l.phase++
+	}
+	return l.phase < phases && len(l.steps[l.phase]) > 0
+}
+
+// failed notes that a step failed which others need.
+func (l *lane) failed(c Change, tried Action) {
+	if c.Kind != "ConfigMap" && (c.Kind != "Namespace" || tried != Created) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		l.broken = map[object.ID]bool{}
+	}
+	l.broken[c.ID] = true
+}
+
+// blocked says why a step must not be taken: a Pod that starts without its new
+// configuration would keep the old one, and look as if it had the new one.
+func (l *lane) blocked(c Change) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(l.broken) == 0:
+	case l.broken[object.ID{APIVersion: "v1", Kind: "Namespace", Name: c.Namespace}]:
+		return errNoNamespace
+	case c.Kind == "Pod" && (c.Action == Created || c.Action == Replaced) && l.broken[configOf(c.ID)]:
+		return errNoConfig
+	}
+	return nil
+}
+
+// pool is a number of slots, and the lanes that want one.
+type pool struct {
+	size, busy int
+	queue      []*lane
+}
+
+// next is the lane whose turn it is, or nil. Lanes go round robin, and none may
+// hold more slots than are free: one site whose steps hang takes half of them at
+// most, the next one half of the rest.
+func (p *pool) next(alone bool) *lane {
+	for range len(p.queue) {
+		l := p.queue[0]
+		p.queue = append(p.queue[:0], p.queue[1:]...)
+		if free := p.size - p.busy; l.running < free || alone && free > 0 {
+			l.queued = false
+			return l
+		}
+		p.queue = append(p.queue, l)
+	}
+	return nil
+}
+
+// scheduler lets lanes take turns. One goroutine owns it.
+type scheduler struct {
+	quick, slow *pool
+	lanes       int // that are not done
+	done        chan *lane
+	take        func(*Change, *lane)
+}
+
+// schedule runs take for every change that has an effect, and waits.
+func schedule(changes []Change, parallel int, take func(*Change, *lane)) {
+	s := scheduler{quick: &pool{size: parallel}, done: make(chan *lane), take: take}
+	s.slow = s.quick
+	if parallel > 1 { // one means: one after the other
+		s.slow = &pool{size: slowFactor * parallel}
+	}
+	var lanes []*lane
+	bySite := map[string]*lane{}
+	for i := range changes {
+		c := &changes[i]
+		if !c.Action.effect() {
+			continue
+		}
+		l := bySite[c.Site]
+		if l == nil {
+			l = &lane{}
+			bySite[c.Site] = l
+			lanes = append(lanes, l)
+		}
+		l.steps[phaseOf(*c)] = append(l.steps[phaseOf(*c)], c)
+	}
+	s.lanes = len(lanes)
+	for _, l := range lanes {
+		s.offer(l)
+	}
+	s.run()
+}
+
+// run starts steps as long as there are any.
+func (s *scheduler) run() {
+	for {
+		s.start(s.quick)
+		s.start(s.slow)
+		if s.quick.busy+s.slow.busy == 0 {
+			return
+		}
+		l := <-s.done
+		s.pool(l.phase).busy--
+		l.running--
+		s.offer(l)
+		if l.phase == phases {
+			s.lanes--
+		}
+	}
+}
+
+// start begins as many steps as a pool has room for.
+func (s *scheduler) start(p *pool) {
+	for {
+		l := p.next(s.lanes == 1)
+		if l == nil {
+			return
+		}
+		c := l.steps[l.phase][0]
+		l.steps[l.phase] = l.steps[l.phase][1:]
+		l.running++
+		p.busy++
+		s.offer(l)
+		go func() {
+			s.take(c, l)
+			s.done <- l
+		}()
+	}
+}
+
+// offer puts a lane into the queue of its pool if it has a step to begin.
+func (s *scheduler) offer(l *lane) {
+	if l.more() && !l.queued {
+		l.queued = true
+		p := s.pool(l.phase)
+		p.queue = append(p.queue, l)
+	}
+}
+
+func (s *scheduler) pool(phase int) *pool {
+	if slow(phase) {
+		return s.slow
+	}
+	return s.quick
+}
