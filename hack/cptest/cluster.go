@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"camfleet.dev/hack/daemon"
 )
 
 // The longest that a start and a stop may take, on a slow and busy machine.
@@ -27,6 +29,13 @@ type Options struct {
 	Audit   bool                   // write AuditLog
 	Address string                 // of the apiserver, which must be this machine's; "" means 127.0.0.1
 	Flags   map[Component][]string // added to a component's own, so that they win
+	Users   []User                 // who else has a token, such as real nodes
+}
+
+// User is an identity with a bearer token, which UserKubeconfig holds.
+type User struct {
+	Name   string // as RBAC knows it; also the name of its kubeconfig
+	Groups []string
 }
 
 // Cluster is a running control plane.
@@ -42,7 +51,7 @@ type Cluster struct {
 	address                  string
 	port, etcdPort, peerPort int
 	kubectl                  string
-	processes                map[Component]*process
+	processes                map[Component]*daemon.Process
 	reserved                 []io.Closer
 	client                   *client
 }
@@ -90,7 +99,7 @@ func New(ctx context.Context, dir string, o Options) (*Cluster, error) {
 
 // prepare reserves ports and writes files; nothing runs yet.
 func prepare(ctx context.Context, dir string, o Options, paths map[Component]string) (*Cluster, error) {
-	c := &Cluster{Dir: dir, address: o.Address, kubectl: paths[kubectl], processes: map[Component]*process{}}
+	c := &Cluster{Dir: dir, address: o.Address, kubectl: paths[kubectl], processes: map[Component]*daemon.Process{}}
 	if c.address == "" {
 		c.address = "127.0.0.1"
 	}
@@ -118,9 +127,9 @@ func prepare(ctx context.Context, dir string, o Options, paths map[Component]str
 	}
 	c.client = newClient(c.Host, c.CA, c.AdminToken)
 	for name, flags := range c.flags() {
-		c.processes[name] = &process{
-			name: name, path: paths[name], args: append(flags, o.Flags[name]...), env: c.env(),
-			log: filepath.Join(dir, string(name)+".log"),
+		c.processes[name] = &daemon.Process{
+			Name: string(name), Path: paths[name], Args: append(flags, o.Flags[name]...), Env: c.env(),
+			Log: filepath.Join(dir, string(name)+".log"),
 		}
 	}
 	return c, nil
@@ -148,7 +157,7 @@ func (c *Cluster) Run(ctx context.Context, name Component) error {
 	if err != nil {
 		return err
 	}
-	if err := p.start(); err != nil {
+	if err := p.Start(); err != nil {
 		return err
 	}
 	switch name {
@@ -167,7 +176,7 @@ func (c *Cluster) Stop(ctx context.Context, name Component, sig syscall.Signal) 
 	if err != nil {
 		return err
 	}
-	return p.stop(ctx, sig)
+	return p.Stop(ctx, sig)
 }
 
 // PID is a component's process, 0 when it does not run: SIGSTOP makes it hang.
@@ -176,11 +185,11 @@ func (c *Cluster) PID(name Component) int {
 	if err != nil {
 		return 0
 	}
-	pid, _ := p.state()
+	pid, _ := p.State()
 	return pid
 }
 
-func (c *Cluster) process(name Component) (*process, error) {
+func (c *Cluster) process(name Component) (*daemon.Process, error) {
 	p, ok := c.processes[name]
 	if !ok {
 		return nil, fmt.Errorf("no component %q; there are %v", name, order)
@@ -195,8 +204,8 @@ func (c *Cluster) Close() error {
 	var errs []error
 	for _, name := range slices.Backward(order) {
 		if p := c.processes[name]; p != nil {
-			_, err := p.state()
-			errs = append(errs, err, p.stop(ctx, syscall.SIGKILL))
+			_, err := p.State()
+			errs = append(errs, err, p.Stop(ctx, syscall.SIGKILL))
 		}
 	}
 	if c.client != nil {
@@ -211,6 +220,6 @@ func (c *Cluster) Close() error {
 // dump shows the end of each log.
 func (c *Cluster) dump(t testing.TB) {
 	for _, name := range order {
-		t.Logf("%s said:\n%s", name, c.processes[name].tail())
+		t.Logf("%s said:\n%s", name, c.processes[name].Tail())
 	}
 }

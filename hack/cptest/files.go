@@ -34,6 +34,13 @@ func (c *Cluster) writeFiles(ctx context.Context, o Options, kwokStages string) 
 			return err
 		}
 	}
+	for _, u := range o.Users {
+		token := newToken()
+		fmt.Fprintf(&tokens, "%s,%s,%s,%q\n", token, u.Name, u.Name, strings.Join(u.Groups, ","))
+		if err := c.writeKubeconfig(c.UserKubeconfig(u.Name), token); err != nil {
+			return err
+		}
+	}
 	c.KubeconfigFile = c.kubeconfig(kubectl)
 	shown := o.Stages
 	if shown == "" {
@@ -49,6 +56,11 @@ func (c *Cluster) writeFiles(ctx context.Context, o Options, kwokStages string) 
 		}
 	}
 	return nil
+}
+
+// UserKubeconfig is the path of the kubeconfig of one of Options.Users.
+func (c *Cluster) UserKubeconfig(name string) string {
+	return c.file("user-" + strings.ReplaceAll(name, ":", "-") + ".kubeconfig")
 }
 
 // Kubeconfig writes a kubeconfig for a bearer token and returns its path.

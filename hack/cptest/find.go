@@ -32,9 +32,24 @@ func programs(ctx context.Context) (map[Component]string, error) {
 	return search([]string{os.Getenv("KUBEBUILDER_ASSETS"), built})
 }
 
+// Program finds a program that is built with the control plane but no part of it,
+// such as kubelet. What is missing is ErrNotBuilt.
+func Program(ctx context.Context, name string) (string, error) {
+	built, err := buildFolder(ctx)
+	if err != nil {
+		return "", err
+	}
+	found, err := lookUp([]string{os.Getenv("KUBEBUILDER_ASSETS"), built}, Component(name))
+	return found[Component(name)], err
+}
+
 func search(folders []string) (map[Component]string, error) {
+	return lookUp(folders, append([]Component{kubectl, stages}, order...)...)
+}
+
+func lookUp(folders []string, names ...Component) (map[Component]string, error) {
 	found := map[Component]string{}
-	for _, c := range append([]Component{kubectl, stages}, order...) {
+	for _, c := range names {
 		for _, folder := range folders {
 			path, err := exec.LookPath(filepath.Join(folder, string(c)))
 			if folder != "" && err == nil {

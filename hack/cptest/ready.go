@@ -35,7 +35,7 @@ func (c *Cluster) poll(ctx context.Context, what string, check func(context.Cont
 			return nil
 		}
 		for _, p := range c.processes {
-			if _, err := p.state(); err != nil {
+			if _, err := p.State(); err != nil {
 				return fmt.Errorf("waiting until %s: %w", what, err)
 			}
 		}

@@ -1,4 +1,6 @@
-package cptest
+// Package daemon runs the programs of a test's cluster: each is started, stopped and
+// started again with the same arguments, and dies with the test, whatever kills that.
+package daemon
 
 import (
 	"bytes"
@@ -12,13 +14,13 @@ import (
 	"syscall"
 )
 
-// process is one component: a program that is started, stopped and started again.
-type process struct {
-	name Component
-	path string
-	args []string
-	env  []string
-	log  string // file that its output is appended to
+// Process is a program that is started, stopped and started again.
+type Process struct {
+	Name string // for messages
+	Path string
+	Args []string
+	Env  []string
+	Log  string // file that its output is appended to
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd     // nil until it is started, and after it was stopped
@@ -26,26 +28,26 @@ type process struct {
 	failure error         // of an end that nobody asked for
 }
 
-// start starts the program, which then dies with this process.
-func (p *process) start() error {
+// Start starts the program, which then dies with this process.
+func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil {
-		return fmt.Errorf("%s runs already", p.name)
+		return fmt.Errorf("%s runs already", p.Name)
 	}
-	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("opening the log of %s: %w", p.name, err)
+		return fmt.Errorf("opening the log of %s: %w", p.Name, err)
 	}
 	defer out.Close()
-	cmd := exec.Command(p.path, p.args...) // bounded by stop
-	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, out, out
+	cmd := exec.Command(p.Path, p.Args...) // bounded by Stop
+	cmd.Env, cmd.Stdout, cmd.Stderr = p.Env, out, out
 	// A group of its own: Ctrl-C in the terminal is for the test, which then ends its children.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	started, ended := make(chan error), make(chan struct{})
 	go p.run(cmd, started, ended)
 	if err := <-started; err != nil {
-		return fmt.Errorf("starting %s: %w", p.name, err)
+		return fmt.Errorf("starting %s: %w", p.Name, err)
 	}
 	p.cmd, p.ended = cmd, ended
 	return nil
@@ -53,7 +55,7 @@ func (p *process) start() error {
 
 // run keeps its thread for as long as the program lives: the thread that started a
 // child is the one whose end Pdeathsig is about.
-func (p *process) run(cmd *exec.Cmd, started chan<- error, ended chan<- struct{}) {
+func (p *Process) run(cmd *exec.Cmd, started chan<- error, ended chan<- struct{}) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(ended)
@@ -67,13 +69,13 @@ func (p *process) run(cmd *exec.Cmd, started chan<- error, ended chan<- struct{}
 	defer p.mu.Unlock()
 	if p.cmd == cmd { // nobody asked for it
 		p.cmd = nil
-		p.failure = errors.Join(p.failure, fmt.Errorf("%s ended by itself (%v):\n%s", p.name, err, p.tail()))
+		p.failure = errors.Join(p.failure, fmt.Errorf("%s ended by itself (%v):\n%s", p.Name, err, p.Tail()))
 	}
 }
 
-// stop sends the signal and waits until the program has ended; when ctx ends
+// Stop sends the signal and waits until the program has ended; when ctx ends
 // first, the program is killed. One that does not run is left alone.
-func (p *process) stop(ctx context.Context, sig syscall.Signal) error {
+func (p *Process) Stop(ctx context.Context, sig syscall.Signal) error {
 	p.mu.Lock()
 	cmd, ended := p.cmd, p.ended
 	p.cmd = nil
@@ -82,7 +84,7 @@ func (p *process) stop(ctx context.Context, sig syscall.Signal) error {
 		return nil
 	}
 	if err := cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stopping %s: %w", p.name, err)
+		return fmt.Errorf("stopping %s: %w", p.Name, err)
 	}
 	select {
 	case <-ended:
@@ -90,12 +92,12 @@ func (p *process) stop(ctx context.Context, sig syscall.Signal) error {
 	case <-ctx.Done():
 		cmd.Process.Kill() //nolint:errcheck // it may have ended just now
 		<-ended
-		return fmt.Errorf("stopping %s: it had to be killed: %w", p.name, ctx.Err())
+		return fmt.Errorf("stopping %s: it had to be killed: %w", p.Name, ctx.Err())
 	}
 }
 
-// state returns the process id, 0 when it does not run, and why it ended, if by itself.
-func (p *process) state() (int, error) {
+// State returns the process id, 0 when it does not run, and why it ended, if by itself.
+func (p *Process) State() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd == nil {
@@ -104,10 +106,10 @@ func (p *process) state() (int, error) {
 	return p.cmd.Process.Pid, p.failure
 }
 
-// tail returns the end of the log.
-func (p *process) tail() []byte {
+// Tail returns the end of the log.
+func (p *Process) Tail() []byte {
 	const most = 4 << 10
-	text, err := os.ReadFile(p.log)
+	text, err := os.ReadFile(p.Log)
 	if err != nil {
 		return []byte(err.Error())
 	}
