@@ -51,10 +51,8 @@ func (w *World) Reconcile(args ...string) *Process {
 		p.Kill()
 	})
 	w.Eventually("the reconciler listens", 30*time.Second, func() error {
-		select {
-		case <-p.done:
+		if p.Ended() {
 			w.Fatalf("the reconciler ended: %s\n%s", p.cmd.ProcessState, p.log)
-		default:
 		}
 		address, err := os.ReadFile(port)
 		p.URL = "http://" + string(bytes.TrimSpace(address))
@@ -65,6 +63,16 @@ func (w *World) Reconcile(args ...string) *Process {
 
 // PID is its process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Ended tells whether it runs no more.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
 
 // Log is what it has printed.
 func (p *Process) Log() string { return p.log.String() }

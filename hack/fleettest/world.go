@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"camfleet.dev/hack/cptest"
+	"camfleet.dev/hack/manifests"
 	"camfleet.dev/hack/programs"
 	"camfleet.dev/reconciler/source/sourcetest"
 )
@@ -24,14 +25,19 @@ type World struct {
 	Repo     *sourcetest.Repo
 	Git      *sourcetest.Server
 	Programs *programs.Set
-	// Kubeconfig is whom the reconciler is; the administrator's if empty.
+	// Kubeconfig is whom the reconciler is.
 	Kubeconfig string
 }
 
-// New makes a world around a control plane.
+// New makes a world around a control plane. Its reconciler has the rights of the
+// ServiceAccount in manifests/, and no others.
 func New(t testing.TB, api *cptest.Cluster, built *programs.Set) *World {
 	t.Helper()
-	w := &World{TB: t, API: api, Repo: sourcetest.NewRepo(t), Programs: built, Kubeconfig: api.KubeconfigFile}
+	kubeconfig, err := api.Kubeconfig(manifests.Token(t, api))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &World{TB: t, API: api, Repo: sourcetest.NewRepo(t), Programs: built, Kubeconfig: kubeconfig}
 	w.Git = sourcetest.NewServer(t, filepath.Dir(w.Repo.Dir))
 	w.Repo.Commit(Base()...)
 	return w

@@ -1,0 +1,163 @@
+package fleettest
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Proxy stands between a reconciler and its API server. It counts what is asked,
+// and can interfere with it.
+type Proxy struct {
+	Kubeconfig string // of the proxy, as whom the world's reconciler is
+
+	mu       sync.Mutex
+	requests []Request
+	// before and after are told of each request that changes something (and is
+	// no lease, event or report), before it is handed on and after it was answered.
+	before, after func(n int, r Request)
+	refuse        func(n int, r Request) int // an HTTP status instead of an answer, or 0
+}
+
+// Request is one request to the API server.
+type Request struct{ Method, Path, Query string }
+
+// String is how a request is shown.
+func (r Request) String() string { return r.Method + " " + r.Path }
+
+// Watch tells whether it is an informer's: a list of a whole kind, or a watch.
+func (r Request) Watch() bool {
+	return r.Method == http.MethodGet && (strings.Contains(r.Query, "labelSelector=") || strings.Contains(r.Query, "watch=") ||
+		strings.Contains(r.Query, "resourceVersion=") || strings.Contains(r.Query, "fieldSelector="))
+}
+
+// Effect tells whether it changes an object of the fleet: not a lease, an event,
+// or what a reconciler reports of itself.
+func (r Request) Effect() bool {
+	return r.Method != http.MethodGet && !strings.Contains(r.Path, "/events") && !strings.Contains(r.Path, "/leases") &&
+		!strings.Contains(r.Path, "/namespaces/camfleet-system/")
+}
+
+// NewProxy starts a proxy before the world's API server.
+func (w *World) NewProxy() *Proxy {
+	w.Helper()
+	token, err := tokenOf(w.Kubeconfig)
+	if err != nil {
+		w.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(w.API.CA)
+	server, err := url.Parse(w.API.Host)
+	if err != nil {
+		w.Fatal(err)
+	}
+	p := &Proxy{}
+	forward := httputil.NewSingleHostReverseProxy(server)
+	forward.FlushInterval = -1 // watches
+	forward.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+	s := httptest.NewUnstartedServer(p.handler(forward))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	w.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	p.Kubeconfig = filepath.Join(w.TempDir(), "kubeconfig")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := writeKubeconfig(p.Kubeconfig, s.URL, token, ca); err != nil {
+		w.Fatal(err)
+	}
+	return p
+}
+
+func (p *Proxy) handler(forward http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r := Request{req.Method, req.URL.Path, req.URL.RawQuery}
+		n, refuse := p.count(r)
+		if refuse != 0 {
+			http.Error(w, "refused by the test", refuse)
+			return
+		}
+		forward.ServeHTTP(w, req)
+		p.mu.Lock()
+		after := p.after
+		p.mu.Unlock()
+		if after != nil && r.Effect() {
+			after(n, r)
+		}
+	})
+}
+
+// count notes a request, and returns how many effects came before it.
+func (p *Proxy) count(r Request) (n, refuse int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, other := range p.requests {
+		if other.Effect() {
+			n++
+		}
+	}
+	p.requests = append(p.requests, r)
+	if !r.Effect() {
+		return n, 0
+	}
+	if p.before != nil {
+		p.before(n, r)
+	}
+	if p.refuse != nil {
+		refuse = p.refuse(n, r)
+	}
+	return n, refuse
+}
+
+// Requests are all requests since the last Reset.
+func (p *Proxy) Requests() []Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Request(nil), p.requests...)
+}
+
+// Reset forgets the requests, and sets what interferes from now on.
+func (p *Proxy) Reset(before, after func(n int, r Request), refuse func(n int, r Request) int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.requests, p.before, p.after, p.refuse = nil, before, after, refuse
+}
+
+// tokenOf reads the bearer token of a kubeconfig that cptest has written.
+func tokenOf(path string) (string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	var config struct {
+		Users []struct{ User struct{ Token string } }
+	}
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return "", err
+	}
+	return config.Users[0].User.Token, nil
+}
+
+func writeKubeconfig(path, server, token string, ca []byte) error {
+	type named map[string]any
+	text, err := json.Marshal(named{
+		"apiVersion": "v1", "kind": "Config", "current-context": "test",
+		"clusters": []named{{"name": "test", "cluster": named{"server": server, "certificate-authority-data": ca}}},
+		"users":    []named{{"name": "test", "user": named{"token": token}}},
+		"contexts": []named{{"name": "test", "context": named{"cluster": "test", "user": "test"}}},
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
+}
