@@ -75,9 +75,9 @@ type Storage struct {
 
 // Page is who may see a site's page, and where.
 type Page struct {
-	Auth      *SecretRef `json:"auth,omitempty"` // a Secret with an htpasswd file
-	Host      string     `json:"host,omitempty"`
-	TLSSecret string     `json:"tlsSecret,omitempty"`
+	Auth      *SecretRef `json:"auth,omitempty"`      // a Secret with an htpasswd file under the key "auth"
+	Host      string     `json:"host,omitempty"`      // of an Ingress
+	TLSSecret string     `json:"tlsSecret,omitempty"` // of Host's certificate
 }
 
 // SecretRef names a Secret; its content is never in Git.

@@ -18,6 +18,8 @@ type Nginx struct {
 	// Folders, without a slash at the end: the cameras' archives, the page's
 	// ConfigMap, what nginx may write to (with resolver.conf in it, see Resolver).
 	Archive, Page, Run string
+	// Auth is the htpasswd file that says who may enter; "" lets everybody in.
+	Auth string
 }
 
 // Paths in the page's Pod.
@@ -25,19 +27,26 @@ const (
 	PodArchive = "/archive"
 	PodConfig  = "/etc/camfleet/page"
 	PodRun     = "/run/camfleet"
+	PodAuth    = "/etc/camfleet/auth"
+	// AuthKey is the htpasswd file's name, in the Secret as in PodAuth.
+	AuthKey = "auth"
 	// Resolver is the include that the init container writes into Run.
 	Resolver = "resolver.conf"
 	// Port is what nginx listens on.
 	Port = 8080
 )
 
-// InPod is the web server of a site in a cluster.
-func InPod(site string) Nginx {
-	return Nginx{
+// InPod is the web server of a site in a cluster. With a door it asks everybody for a password.
+func InPod(site string, door bool) Nginx {
+	n := Nginx{
 		Site: site, Listen: fmt.Sprint(Port),
 		Upstream: fmt.Sprintf("camera-$camera.cameras.camfleet-%s.svc$camfleet_domain:8080", site),
 		Archive:  PodArchive, Page: PodConfig, Run: PodRun,
 	}
+	if door {
+		n.Auth = PodAuth + "/" + AuthKey
+	}
+	return n
 }
 
 //go:embed nginx.conf.tmpl

@@ -26,6 +26,13 @@ const nobody = 65532
 // everything that the host's server is asked too.
 func TestNginx(t *testing.T) {
 	t.Parallel()
+	pagetest.Run(t, serve(t, pagetest.Fleet().Sites[0], nil))
+}
+
+// serve runs the page of a site in nginx. door is what the Secret holds: nil
+// for a site without one, "" for a Secret that is not there.
+func serve(t *testing.T, site page.Site, door *string) pagetest.Target {
+	t.Helper()
 	program := nginxProgram(t)
 	dir := sharedDir(t)
 	worker := pagetest.NewWorker()
@@ -33,20 +40,26 @@ func TestNginx(t *testing.T) {
 	t.Cleanup(upstream.Close)
 
 	listener := listen(t)
-	conf := page.InPod(pagetest.Site)
+	conf := page.InPod(site.Name, door != nil)
 	conf.Listen = listener.Addr().String()
 	conf.Upstream = strings.Replace(conf.Upstream, ":8080", upstream.URL[strings.LastIndex(upstream.URL, ":"):], 1)
 	conf.Archive, conf.Page, conf.Run = dir+"/archive", dir+"/page", dir+"/run"
-	north := filepath.Join(conf.Archive, pagetest.North)
-	pagetest.Fill(t, north)
+	target := pagetest.Target{URL: "http://" + conf.Listen, Folder: filepath.Join(conf.Archive, pagetest.North), Worker: worker}
+	if door != nil {
+		conf.Auth = filepath.Join(dir, page.AuthKey)
+		target.Door = conf.Auth
+	}
+	if door != nil && *door != "" {
+		write(t, conf.Auth, *door)
+	}
+	pagetest.Fill(t, target.Folder)
 	mkdir(t, filepath.Join(conf.Archive, pagetest.Dark), conf.Run)
-	writeConfig(t, conf)
+	writeConfig(t, conf, site)
 	resolver := fmt.Sprintf("resolver %s valid=5s;\nmap $host $camfleet_domain {\n\tdefault \".cluster.local\";\n}\n",
-		nameServer(t, "camera-north.cameras.camfleet-gate.svc.cluster.local"))
+		nameServer(t, "camera-north.cameras.camfleet-"+site.Name+".svc.cluster.local"))
 	write(t, filepath.Join(conf.Run, page.Resolver), resolver)
-
 	start(t, program, conf, dir, listener)
-	pagetest.Run(t, pagetest.Target{URL: "http://" + conf.Listen, Folder: north, Worker: worker})
+	return target
 }
 
 func nginxProgram(t *testing.T) string {
@@ -96,10 +109,9 @@ func write(t *testing.T, path, content string) {
 
 // writeConfig lays the page's ConfigMap out as the kubelet does: each file is
 // a link into a folder behind a link.
-func writeConfig(t *testing.T, conf page.Nginx) {
+func writeConfig(t *testing.T, conf page.Nginx, site page.Site) {
 	t.Helper()
-	fleet := pagetest.Fleet()
-	config, err := page.NewConfig(fleet.Fleet, fleet.Sites[0])
+	config, err := page.NewConfig(pagetest.Fleet().Fleet, site, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,11 +130,11 @@ func TestMerge(t *testing.T) {
 
 func TestNewConfig(t *testing.T) {
 	t.Parallel()
-	c, err := NewConfig("home", NewSite("gate", site("north", "south")))
+	c, err := NewConfig("home", NewSite("gate", site("north", "south")), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := NewConfig("home", NewSite("gate", site("north", "south")))
+	again, err := NewConfig("home", NewSite("gate", site("north", "south")), "")
 	if err != nil || !maps.Equal(c.Data, again.Data) || fmt.Sprint(c.Binary) != fmt.Sprint(again.Binary) {
 		t.Errorf("the same site gives another configuration (%v)", err)
 	}
@@ -150,9 +150,13 @@ func TestNewConfig(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.Data[Data]), &fleet); err != nil || len(fleet.Sites) != 1 {
 		t.Errorf("%s is %s, %v", Data, c.Data[Data], err)
 	}
-	alone, err := NewConfig("home", NewSite("gate", site("north")))
+	alone, err := NewConfig("home", NewSite("gate", site("north")), "")
 	if err != nil || alone.Data[ConfigName] != c.Data[ConfigName] {
 		t.Errorf("nginx.conf depends on the cameras (%v): every new one would restart the page", err)
+	}
+	closed, err := NewConfig("home", NewSite("gate", site("north")), "viewers")
+	if _, open := alone.Data[Door]; open || err != nil || closed.Data[Door] != "viewers" || closed.Data[ConfigName] == alone.Data[ConfigName] {
+		t.Errorf("the door is %q in %v (%v)", closed.Data[Door], alone.Data, err)
 	}
 	if free := maxConfig - c.size(); free < 256<<10 {
 		t.Errorf("the page's files leave only %d bytes of the ConfigMap to the cameras", free)
@@ -165,7 +169,7 @@ func TestNewConfigRefusesWhatAConfigMapCannotHold(t *testing.T) {
 	for i := range 10_000 {
 		names = append(names, fmt.Sprintf("camera-with-a-rather-long-name-%d", i))
 	}
-	_, err := NewConfig("home", NewSite("gate", site(names...)))
+	_, err := NewConfig("home", NewSite("gate", site(names...)), "")
 	if err == nil || !strings.Contains(err.Error(), "split the site's 10000 cameras") {
 		t.Errorf("got %v", err)
 	}
@@ -182,14 +186,17 @@ func TestCompressedTakesFlatFilesOnly(t *testing.T) {
 
 func TestConfKeepsToItsSite(t *testing.T) {
 	t.Parallel()
-	conf := InPod("gate").Conf()
+	conf := InPod("gate", false).Conf()
 	for _, want := range []string{
 		`"^/archive/gate/(?<camera>`, "http://camera-$camera.cameras.camfleet-gate.svc$camfleet_domain:8080/live/gate/$camera/$file$is_args$args;",
-		"proxy_buffering off;", "include /run/camfleet/resolver.conf;", "listen 8080;",
+		"proxy_buffering off;", "add_header X-Accel-Buffering no always;", "include /run/camfleet/resolver.conf;", "listen 8080;",
 	} {
 		if !strings.Contains(conf, want) {
 			t.Errorf("nginx.conf lacks %s", want)
 		}
+	}
+	if door := InPod("gate", true).Conf(); strings.Contains(conf, "auth_basic_user_file") || !strings.Contains(door, "auth_basic_user_file /etc/camfleet/auth/auth;") {
+		t.Errorf("nginx.conf with a door is\n%s", door)
 	}
 	if strings.Contains(conf, "autoindex") || strings.Contains(conf, "<no value>") {
 		t.Errorf("nginx.conf is\n%s", conf)

@@ -12,13 +12,13 @@ import (
 )
 
 // pageObjects are what serves the site's page: nginx, its configuration, its
-// Service. Who may see it (#Site.page) is not rendered yet.
+// Service and, where it has a host, its Ingress.
 func (r *renderer) pageObjects() {
 	from := origin{path: "site", role: object.RolePage}
 	if r.Site.Page != nil {
 		from.path = "site.page"
 	}
-	config, err := page.NewConfig(r.Fleet.Name, page.NewSite(r.Name, r.Site))
+	config, err := page.NewConfig(r.Fleet.Name, page.NewSite(r.Name, r.Site), r.door())
 	if err != nil {
 		r.problem(from.path, err.Error())
 		return
@@ -35,10 +35,14 @@ func (r *renderer) pageObjects() {
 		ObjectMeta: r.meta(pageName),
 		Spec: corev1.ServiceSpec{
 			Selector: r.siteLabels(from),
-			Ports:    []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromString("http"), Protocol: corev1.ProtocolTCP}},
+			Ports:    []corev1.ServicePort{{Name: pagePort, Port: 80, TargetPort: intstr.FromString(pagePort), Protocol: corev1.ProtocolTCP}},
 		},
 	})
+	r.ingress(from)
 }
+
+// pagePort is the page's port, in its Pod and in its Service.
+const pagePort = "http"
 
 // pageDeployment is restarted when nginx.conf changes, which nginx does not
 // notice; the page's files and data are read anew with every request.
@@ -63,16 +67,21 @@ func (r *renderer) pagePod() corev1.PodSpec {
 	run := corev1.Volume{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
 		Medium: corev1.StorageMediumMemory, SizeLimit: ptr(resource.MustParse("16Mi")),
 	}}}
-	spec := r.podSpec(archiveVolume(true), configVolume("page", pageName), run)
+	volumes := []corev1.Volume{archiveVolume(true), configVolume("page", pageName), run}
+	mounts := []corev1.VolumeMount{mount("archive", page.PodArchive), mount("page", page.PodConfig), {Name: "run", MountPath: page.PodRun}}
+	if secret := r.door(); secret != "" {
+		volumes = append(volumes, doorVolume(secret))
+		mounts = append(mounts, mount("auth", page.PodAuth))
+	}
+	spec := r.podSpec(volumes...)
 	spec.RestartPolicy = corev1.RestartPolicyAlways
 	small := resources(resource.MustParse("10m"), resource.MustParse("16Mi"), resource.MustParse("128Mi"))
-	runMount := corev1.VolumeMount{Name: "run", MountPath: page.PodRun}
 	// nginx reads no resolv.conf; the worker's image writes one in nginx's own words.
 	spec.InitContainers = []corev1.Container{{
 		Name:            "resolver",
 		Image:           r.image(r.ClusterSpec.Images.Camfleet),
 		Command:         []string{Worker, "nginx-resolver", "-o", page.PodRun + "/" + page.Resolver},
-		VolumeMounts:    []corev1.VolumeMount{runMount},
+		VolumeMounts:    []corev1.VolumeMount{{Name: "run", MountPath: page.PodRun}},
 		Resources:       small,
 		SecurityContext: locked(),
 	}}
@@ -81,12 +90,12 @@ func (r *renderer) pagePod() corev1.PodSpec {
 		Image: r.image(r.ClusterSpec.Images.Nginx),
 		// -e: without it nginx begins by opening a log on the read-only root.
 		Command:         []string{"nginx", "-e", "stderr", "-c", page.PodConfig + "/" + page.ConfigName},
-		Ports:           []corev1.ContainerPort{containerPort("http", page.Port)},
-		VolumeMounts:    []corev1.VolumeMount{mount("archive", page.PodArchive), mount("page", page.PodConfig), runMount},
+		Ports:           []corev1.ContainerPort{containerPort(pagePort, page.Port)},
+		VolumeMounts:    mounts,
 		Resources:       small,
 		SecurityContext: locked(),
-		ReadinessProbe:  probe("/healthz", "http", 5, 3),
-		LivenessProbe:   probe("/healthz", "http", 30, 4),
+		ReadinessProbe:  probe("/healthz", pagePort, 5, 3),
+		LivenessProbe:   probe("/healthz", pagePort, 30, 4),
 	}}
 	r.schedule(&spec, "")
 	return spec

@@ -44,6 +44,7 @@ func variants() map[string]Input {
 		"registry": with(func(in *Input) {
 			in.ClusterSpec.Registry = &schema.Registry{Host: "10.0.0.5:5000", PullSecret: "pull"}
 		}),
+		"door":     with(func(in *Input) { in.Site.Page = &schema.Page{Auth: &schema.SecretRef{Secret: "viewers"}} }),
 		"disabled": withCamera("north", func(c *schema.Camera) { c.Disabled = true }),
 	}
 }

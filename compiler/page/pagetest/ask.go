@@ -53,6 +53,10 @@ func (r request) ask(t *testing.T, base string) (*http.Response, string) {
 		method = http.MethodGet
 	}
 	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", method, r.path, u.Host)
+	if u.User != nil && !strings.HasPrefix(r.header, "Authorization:") {
+		password, _ := u.User.Password()
+		head += "Authorization: " + basic(u.User.Username(), password) + "\r\n"
+	}
 	if r.header != "" {
 		head += r.header + "\r\n"
 	}

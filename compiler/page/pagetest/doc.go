@@ -25,9 +25,10 @@ const (
 
 // Target is a server under test.
 type Target struct {
-	URL    string // http://127.0.0.1:port
+	URL    string // http://127.0.0.1:port, with user:password@ where there is a door
 	Folder string // of camera north's archive, which Fill has written
 	Worker *Worker
+	Door   string // file of those who may enter, if the site has a door
 }
 
 // Fleet is what the server serves.
