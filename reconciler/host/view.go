@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -35,8 +36,9 @@ type job struct {
 type view struct {
 	cameras  map[key]camera
 	jobs     map[key]job
-	page     []byte   // fleet.json of all sites
-	warnings []string // what of the objects this host does not do; sorted
+	page     []byte          // fleet.json of all open sites
+	open     map[string]bool // sites that have a page: true, or one with a door: false
+	warnings []string        // what of the objects this host does not do; sorted
 }
 
 // cameraKey is a camera's configuration in its ConfigMap.
@@ -44,7 +46,7 @@ const cameraKey = "camera.json"
 
 // viewOf reads objects. What it cannot use becomes a warning; it stops nothing else.
 func viewOf(objects []object.Object) *view {
-	v := &view{cameras: map[key]camera{}, jobs: map[key]job{}}
+	v := &view{cameras: map[key]camera{}, jobs: map[key]job{}, open: map[string]bool{}}
 	configs := map[object.ID]object.Object{}
 	for _, o := range objects {
 		if o.Kind == "ConfigMap" {
@@ -60,7 +62,8 @@ func viewOf(objects []object.Object) *view {
 		case o.Kind == "CronJob" && o.Role == object.RoleDays:
 			err = v.addJob(o)
 		case o.Kind == "ConfigMap" && o.Role == object.RolePage:
-			if data, ok := configData(o, page.Data); ok {
+			var data []byte
+			if data, err = v.addPage(o); data != nil {
 				pages = append(pages, data)
 			}
 		case !passive(o):
@@ -84,11 +87,31 @@ func passive(o object.Object) bool {
 	switch o.Kind {
 	case "Namespace", "PersistentVolumeClaim", "ConfigMap", "Secret", "Service", "NetworkPolicy", "ServiceAccount", "PodDisruptionBudget":
 		return true
-	case "Deployment":
+	case "Deployment", "Ingress":
 		return o.Role == object.RolePage
 	}
 	return false
 }
+
+// addPage gives a site's part of the page. A site with a door has none: this
+// host cannot ask for a password, and must not show what Git says needs one.
+func (v *view) addPage(o object.Object) ([]byte, error) {
+	data, ok := configData(o, page.Data)
+	if !ok {
+		return nil, nil
+	}
+	if _, door := configData(o, page.Door); door {
+		v.open[o.Site] = false
+		return nil, errors.New("site " + o.Site + " " + doorClosed)
+	}
+	if _, known := v.open[o.Site]; !known {
+		v.open[o.Site] = true
+	}
+	return data, nil
+}
+
+// doorClosed says why a site with a door cannot be seen.
+const doorClosed = "asks for a password (page: auth), and camfleet up cannot do that yet: its page, recordings and live video are closed on this machine"
 
 func (v *view) addCamera(pod object.Object, configs map[object.ID]object.Object) error {
 	id := object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: pod.Namespace, Name: pod.Name}

@@ -71,6 +71,14 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 func (w *web) route(rw http.ResponseWriter, r *http.Request) {
 	route := page.Find(r.URL.Path)
+	if open, known := w.host.view().open[route.Site]; route.Site != "" && !open {
+		if !known {
+			notFound(rw) // the recordings of a site that is gone: it may have had a door
+			return
+		}
+		http.Error(rw, "site "+route.Site+" "+doorClosed, http.StatusForbidden)
+		return
+	}
 	switch route.Kind {
 	case page.Front, page.File:
 		a, ok := w.assets[route.Name]

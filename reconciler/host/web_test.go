@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,12 +38,20 @@ func webHost(t *testing.T, shards int) (*Host, *httptest.Server) {
 
 func applyPage(t *testing.T, h *Host, f page.Fleet) {
 	t.Helper()
+	applyConfig(t, h, f, nil)
+}
+
+// applyConfig applies a page's ConfigMap, with more in it than the fleet.
+func applyConfig(t *testing.T, h *Host, f page.Fleet, more map[string]string) {
+	t.Helper()
 	data, err := f.JSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := object.Object{ID: object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: "camfleet-gate", Name: "page"}, Site: "gate", Role: object.RolePage}
-	o.Body = enginetest.Body(o, map[string]any{"data": map[string]string{page.Data: string(data)}})
+	o := object.Object{ID: object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: "camfleet-" + f.Sites[0].Name, Name: "page"}, Site: f.Sites[0].Name, Role: object.RolePage}
+	content := map[string]string{page.Data: string(data)}
+	maps.Copy(content, more)
+	o.Body = enginetest.Body(o, map[string]any{"data": content})
 	if err := h.Apply(t.Context(), engine.Step{Action: engine.Created, Want: &o}); err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +81,40 @@ func TestPageTable(t *testing.T) {
 	behind.Start()
 	t.Cleanup(behind.Close)
 	pagetest.Run(t, pagetest.Target{URL: server.URL, Folder: folder, Worker: worker})
+}
+
+// TestDoorIsClosed: what Git says needs a password is not shown without one,
+// and neither are the recordings of a site that is gone; other sites are open.
+func TestDoorIsClosed(t *testing.T) {
+	t.Parallel()
+	h, server := webHost(t, 1)
+	apply(t, h, fleet(testCamera(pagetest.Site, pagetest.North), testCamera("yard", pagetest.North)))
+	applyConfig(t, h, pagetest.Fleet(), map[string]string{page.Door: "viewers"})
+	applyPage(t, h, page.Fleet{Fleet: "test", Sites: []page.Site{{Name: "yard", TimeZone: "UTC", Cameras: []page.Camera{{Name: pagetest.North}}}}})
+	for _, site := range []string{pagetest.Site, "yard", "gone"} {
+		pagetest.Fill(t, filepath.Join(h.options.Archive, site, pagetest.North))
+	}
+	for _, path := range pagetest.Doors() {
+		yard, gone := strings.ReplaceAll(path, "/gate/", "/yard/"), strings.ReplaceAll(path, "/gate/", "/gone/")
+		if yard == path {
+			continue
+		}
+		if status, body := get(t, server.URL+path, ""); status != http.StatusForbidden || !strings.Contains(body, "site gate asks for a password") {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+		if status, _ := get(t, server.URL+gone, ""); status != http.StatusNotFound {
+			t.Errorf("%s of a site that is gone: %d", gone, status)
+		}
+		if status, _ := get(t, server.URL+yard, ""); strings.HasPrefix(path, "/archive/") && status != http.StatusOK {
+			t.Errorf("%s of an open site: %d", yard, status)
+		}
+	}
+	if _, body := get(t, server.URL+"/assets/fleet.json", ""); strings.Contains(body, "gate") || !strings.Contains(body, "yard") {
+		t.Errorf("the page shows %s", body)
+	}
+	if w := h.Warnings(); len(w) != 1 || !strings.Contains(w[0], "camfleet-gate/ConfigMap/page: site gate asks for a password (page: auth)") {
+		t.Errorf("warnings are %q", w)
+	}
 }
 
 func get(t *testing.T, url, host string) (int, string) {
@@ -148,6 +191,7 @@ func TestLiveAndMetricsOfWorkers(t *testing.T) {
 		b.Name += "b"
 	}
 	apply(t, h, fleet(a, b))
+	applyPage(t, h, pagetest.Fleet())
 	handler, err := h.Handler(WebOptions{})
 	if err != nil {
 		t.Fatal(err)
