@@ -70,6 +70,8 @@ var rules = []struct {
 	{"reconciler/engine", []string{"schema", "compiler/object", "reconciler/engine"}, []string{"cuelang.org/", "github.com/go-git/"}},
 	{"reconciler/host", []string{"schema", "compiler", "reconciler", "workers"}, clients},
 	{"reconciler/cluster", []string{"schema", "compiler/object", "reconciler/engine", "reconciler/cluster"}, []string{"cuelang.org/", "github.com/go-git/"}},
+	{"reconciler/control", []string{"schema", "compiler/object", "reconciler/engine", "reconciler/status", "reconciler/control", "workers/archive"}, []string{"cuelang.org/", "github.com/go-git/"}},
+	{"reconciler/health", []string{"compiler/object", "reconciler/status", "reconciler/cluster", "reconciler/health", "workers/archive"}, []string{"cuelang.org/", "github.com/go-git/"}},
 	{"reconciler", []string{"schema", "compiler", "reconciler", "workers/archive"}, nil},
 	{"workers", []string{"schema", "workers"}, heavy},
 	{"cmd/camfleet-worker", []string{"schema", "workers", "cmd/camfleet-worker"}, heavy},

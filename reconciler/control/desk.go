@@ -1,0 +1,239 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"camfleet.dev/reconciler/status"
+)
+
+// Orders are what people can say to a reconciler. Every field may be nil.
+type Orders struct {
+	// Approve lets the held deletions of a commit happen: the newest commit,
+	// by its whole hash. It returns how many there are.
+	Approve func(commit string) (int, error)
+	// Suspend stops applying, Resume goes on.
+	Suspend func(status.Suspension)
+	Resume  func()
+	// Wake looks at the source now.
+	Wake func()
+}
+
+// Desk is the leader's side of the ConfigMaps. Its exported fields are set
+// before Open, and not changed afterwards. Only a leader opens it, anew in
+// each of its terms: its writes go through the leader's Guard.
+type Desk struct {
+	Client          *Client // with the Guard in front of it
+	Namespace, Name string
+	Orders          Orders
+	// Every is the shortest time between two writes of the status; 0 means 5 s.
+	Every time.Duration
+	Log   *slog.Logger
+
+	arrived chan *corev1.ConfigMap // the newest, to Run
+	offered chan struct{}          // there is a newer status
+
+	mu     sync.Mutex
+	newest *status.Status // as it was published last
+
+	// Of the goroutine of Open and, later, of Run.
+	orders  *corev1.ConfigMap // as last seen
+	told    told
+	written string // the status that is in the ConfigMap, before it was packed
+}
+
+const (
+	defaultEvery   = 5 * time.Second
+	requestTimeout = 10 * time.Second
+)
+
+func labels() map[string]string {
+	return map[string]string{"app.kubernetes.io/name": "camfleet", "app.kubernetes.io/part-of": "camfleet"}
+}
+
+// Open creates the ConfigMaps if they are missing, and obeys the orders that
+// are there. A reconciler is run only after it: it may be suspended.
+func (d *Desk) Open(ctx context.Context) error {
+	if d.Every <= 0 {
+		d.Every = defaultEvery
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	d.arrived, d.offered = make(chan *corev1.ConfigMap, 1), make(chan struct{}, 1)
+	report, err := d.ensure(ctx, StatusName(d.Name), nil)
+	if err != nil {
+		return err
+	}
+	if d.orders, err = d.ensure(ctx, d.Name, nil); err != nil {
+		return err
+	}
+	d.written = stored(report)
+	d.told = told{wake: d.orders.Annotations[AnnotationWake]} // it begins by looking anyway
+	d.obey(ctx)
+	return nil
+}
+
+// ensure returns a ConfigMap, which it creates if it must.
+func (d *Desk) ensure(ctx context.Context, name string, annotations map[string]string) (*corev1.ConfigMap, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	api := d.Client.Core.ConfigMaps(d.Namespace)
+	cm, err := api.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		cm = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels(), Annotations: annotations}}
+		if cm, err = api.Create(ctx, cm, metav1.CreateOptions{FieldManager: manager}); apierrors.IsAlreadyExists(err) {
+			cm, err = api.Get(ctx, name, metav1.GetOptions{})
+		}
+	}
+	if err != nil {
+		return nil, d.explain("open", name, err)
+	}
+	return cm, nil
+}
+
+// Run obeys orders as they come, and writes the status, until ctx ends.
+func (d *Desk) Run(ctx context.Context) error {
+	stop, err := follow(ctx, d.Client, d.Namespace, d.Name, d.Log, func(cm *corev1.ConfigMap) { put(d.arrived, cm) })
+	if err != nil {
+		return err
+	}
+	defer stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	free := false // whether the status may be written now
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case cm := <-d.arrived:
+			d.see(ctx, cm)
+		case <-d.offered:
+		case <-timer.C:
+			free = true
+		}
+		d.obey(ctx)
+		if free && d.report(ctx) {
+			free = false
+			timer.Reset(d.Every)
+		}
+	}
+}
+
+// put replaces what nobody has taken yet.
+func put[T any](c chan T, v T) {
+	for {
+		select {
+		case c <- v:
+			return
+		default:
+		}
+		select {
+		case <-c:
+		default:
+		}
+	}
+}
+
+// see takes up the ConfigMap as it is now; nil means that somebody deleted it.
+// It is made again, and stays suspended: deleting it is no way to go on.
+func (d *Desk) see(ctx context.Context, cm *corev1.ConfigMap) {
+	if cm != nil {
+		d.orders = cm
+		return
+	}
+	keep := maps.Clone(d.orders.Annotations)
+	maps.DeleteFunc(keep, func(k, _ string) bool { return k != AnnotationSuspend })
+	d.Log.Warn("the ConfigMap was deleted; it is made again", "configmap", d.Name, "suspended", len(keep) > 0)
+	made, err := d.ensure(ctx, d.Name, keep)
+	if err == nil && made.Data[KeyNotes] == "" && d.orders.Data[KeyNotes] != "" {
+		err = d.note(ctx, d.orders.Data[KeyNotes])
+	}
+	if err != nil {
+		d.Log.Error("the ConfigMap cannot be made again", "error", err)
+		return
+	}
+	d.orders = made
+}
+
+// ReadNotes implements reconciler.Notes.
+func (d *Desk) ReadNotes(notes any) error {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	cm, err := d.Client.Core.ConfigMaps(d.Namespace).Get(ctx, d.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return d.explain("read", d.Name, err)
+	}
+	text, ok := cm.Data[KeyNotes]
+	if !ok {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), notes); err != nil {
+		return fmt.Errorf("ConfigMap %s/%s: %s: %w", d.Namespace, d.Name, KeyNotes, err)
+	}
+	return nil
+}
+
+// WriteNotes implements reconciler.Notes.
+func (d *Desk) WriteNotes(notes any) error {
+	text, err := json.Marshal(notes)
+	if err != nil {
+		return fmt.Errorf("encoding notes: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	return d.note(ctx, string(text))
+}
+
+// note writes notes over the version that was read right before: somebody else
+// who writes in between makes it look again.
+func (d *Desk) note(ctx context.Context, text string) error {
+	for {
+		cm, err := d.ensure(ctx, d.Name, nil)
+		if err != nil {
+			return err
+		}
+		if cm.Data[KeyNotes] == text {
+			return nil
+		}
+		err = d.patch(ctx, d.Name, map[string]any{
+			"metadata": map[string]any{"resourceVersion": cm.ResourceVersion}, "data": map[string]any{KeyNotes: text},
+		})
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+}
+
+// patch is a JSON merge patch.
+func (d *Desk) patch(ctx context.Context, name string, body any) error {
+	return patch(ctx, d.Client, d.Namespace, name, manager, body)
+}
+
+func patch(ctx context.Context, client *Client, namespace, name, manager string, body any) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encoding a patch: %w", err)
+	}
+	_, err = client.Core.ConfigMaps(namespace).Patch(ctx, name, types.MergePatchType, text, metav1.PatchOptions{FieldManager: manager})
+	return err
+}
+
+func (d *Desk) explain(verb, name string, err error) error {
+	return fmt.Errorf("cannot %s ConfigMap %s/%s: %w", verb, d.Namespace, name, err)
+}

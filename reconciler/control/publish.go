@@ -1,0 +1,91 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"camfleet.dev/reconciler/status"
+)
+
+// Publish takes a status up to be shown in the ConfigMap NAME-status. It does
+// not block, and may be called as often as one likes: the newest is written,
+// the first at once, others at most every few seconds, and only if it says
+// anything new. That the source was asked again is nothing new.
+func (d *Desk) Publish(s status.Status) {
+	d.mu.Lock()
+	d.newest = &s
+	d.mu.Unlock()
+	if d.offered != nil {
+		put(d.offered, struct{}{})
+	}
+}
+
+func (d *Desk) latest() *status.Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.newest
+}
+
+// report writes the newest status, if it says anything new. It returns whether
+// it has tried to: there is a pause after that.
+func (d *Desk) report(ctx context.Context) bool {
+	newest := d.latest()
+	if newest == nil {
+		return false
+	}
+	s := *newest
+	s.Conditions = d.conditions(newest)
+	text, err := news(s)
+	if err == nil && text == d.written {
+		return false
+	}
+	var data page
+	if err == nil {
+		data, err = pack(s)
+	}
+	if err == nil {
+		err = d.write(ctx, data)
+	}
+	if err != nil {
+		d.Log.Error("the status cannot be written; it is tried again", "error", err)
+		return true
+	}
+	d.written = text
+	return true
+}
+
+// news is what is new when it changes, as text. The time of the last look at
+// the source changes with every look.
+func news(s status.Status) (string, error) {
+	s.Fetched = time.Time{}
+	text, err := json.Marshal(s)
+	return string(text), err
+}
+
+// stored is the news that a ConfigMap has: a new leader need not write them again.
+// It is "" when it has none, or what was left out of it.
+func stored(cm *corev1.ConfigMap) string {
+	s, err := unpack(cm.BinaryData[KeyStatus])
+	if err != nil {
+		return ""
+	}
+	text, err := news(s)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+func (d *Desk) write(ctx context.Context, p page) error {
+	name := StatusName(d.Name)
+	if _, err := d.ensure(ctx, name, nil); err != nil {
+		return err
+	}
+	return d.patch(ctx, name, map[string]any{
+		"data":       map[string]any{KeySummary: p.summary, KeyConditions: p.conditions},
+		"binaryData": map[string]any{KeyStatus: p.status},
+	})
+}
