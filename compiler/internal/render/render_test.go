@@ -251,7 +251,7 @@ func TestProblemsHavePlaces(t *testing.T) {
 	t.Parallel()
 	for want, in := range map[string]Input{
 		`sites/gate/cameras.cue:7:3: site.cameras.east.resources.cpu: "lots" is not a Kubernetes quantity; write cores such as "500m", memory such as "64Mi"`: withCamera("east", func(c *schema.Camera) { c.Resources.CPU = "lots" }),
-		`sites/gate/site.cue:2: site.page.tlsSecret: is of no use without host: add the host that the certificate is for, such as host: "gate.example.org"`: with(func(in *Input) { in.Site.Page = &schema.Page{TLSSecret: "gate-tls"} }),
+		`sites/gate/site.cue:2: site.page.tlsSecret: is of no use without host: add the host that the certificate is for, such as host: "gate.example.org"`:   with(func(in *Input) { in.Site.Page = &schema.Page{TLSSecret: "gate-tls"} }),
 		`sites/gate/cameras.cue:7:3: site.cameras.north.url: is not a URL such as rtsp://10.0.0.21:554/stream1; look at its host, and its port (1 to 65535)`:  withCamera("north", func(c *schema.Camera) { c.URL = "rtsp://10.0.0.1:99999/" }),
 	} {
 		out := Site(in)
