@@ -95,7 +95,8 @@ func (OS) Space(_, name string) (size, free int64, err error) {
 	if err := unix.Statfs(name, &st); err != nil {
 		return 0, 0, &fs.PathError{Op: "statfs", Path: name, Err: err}
 	}
-	return int64(st.Blocks) * st.Bsize, int64(st.Bavail) * st.Bsize, nil
+	block := int64(st.Bsize) // 32 bits on arm
+	return int64(st.Blocks) * block, int64(st.Bavail) * block, nil
 }
 
 type osFile struct{ *os.File }

@@ -75,7 +75,8 @@ func room(dir string, n int64) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return &fs.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	size, free := int64(st.Blocks)*st.Bsize, int64(st.Bavail)*st.Bsize
+	block := int64(st.Bsize) // 32 bits on arm
+	size, free := int64(st.Blocks)*block, int64(st.Bavail)*block
 	reserve := min(size/100, 1<<30)
 	if free-reserve < n {
 		return fmt.Errorf("%d MB are needed in %s and %d MB are free, of which %d MB stay free for recording: "+
