@@ -123,8 +123,15 @@ func (p *planner) groups() map[string]*group {
 	}
 	for i := range p.changes {
 		c := &p.changes[i]
-		if c.Action == Created && c.heal && c.Camera != "" { // it had its turn, and did not come back
-			get(siteKey(c.Site), "of site "+c.Site).take(p.options.Now.Add(turn))
+		if !c.heal || c.step.Live != nil || c.Camera == "" {
+			continue // of those that are missing, it is not known where they were
+		}
+		g := get(siteKey(c.Site), "of site "+c.Site)
+		g.cameras++
+		if until := p.options.Began[c.ID].Add(turn); until.After(p.options.Now) {
+			g.take(until)
+		} else if c.Action == Created {
+			g.take(p.options.Now.Add(turn))
 		}
 	}
 	for id := range p.options.Lost {

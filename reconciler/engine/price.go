@@ -41,7 +41,9 @@ func (p Price) String() string {
 		return ""
 	}
 	later := ""
-	if p.Later > 0 {
+	if p.Later == p.Cameras {
+		later = " later"
+	} else if p.Later > 0 {
 		later = fmt.Sprintf(" (%d of them later)", p.Later)
 	}
 	return fmt.Sprintf("%s replaced%s, each ≈ %.0f s of recording lost", count(p.Cameras, "camera"), later, p.Gap.Seconds())

@@ -18,6 +18,8 @@ type Camera struct {
 	Restart    string // what its Pod's hash covers, such as its URL
 	Settings   string // what its worker reads again
 	Line       int    // of its CUE
+	Node       string // that it is pinned to
+	CPU        string // that it asks for
 }
 
 // Result is what a compiler would make of cameras, and of sites without any.
@@ -64,9 +66,28 @@ func CameraObjects(c Camera) []object.Object {
 		if o.Kind == "ConfigMap" {
 			content["data"] = map[string]string{"camera.json": string(settings)}
 		}
+		if spec := podSpec(c); o.Kind == "Pod" && len(spec) > 0 {
+			content["spec"] = spec
+		}
 		o.Body = Body(*o, content)
 	}
 	return objects
+}
+
+// podSpec is as much of a Pod's spec as a test asks for.
+func podSpec(c Camera) map[string]any {
+	type object = map[string]any
+	spec := object{}
+	if c.Node != "" {
+		fields := []object{{"key": "metadata.name", "operator": "In", "values": []string{c.Node}}}
+		spec["affinity"] = object{"nodeAffinity": object{
+			"requiredDuringSchedulingIgnoredDuringExecution": object{"nodeSelectorTerms": []object{{"matchFields": fields}}},
+		}}
+	}
+	if c.CPU != "" {
+		spec["containers"] = []object{{"name": "rtsp2hls", "resources": object{"requests": object{"cpu": c.CPU}}}}
+	}
+	return spec
 }
 
 func siteObjects(site string) []object.Object {

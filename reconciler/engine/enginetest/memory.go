@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/engine"
@@ -24,6 +25,10 @@ type Memory struct {
 	Fail  func(call int) Fault
 	calls int
 	Steps []string // what was applied, in order: "created gate/Pod/camera-a"
+	// Clock, if set, makes it behave as a Kubernetes cluster does: Pods have a
+	// state, and nodes that do not answer.
+	Clock func() time.Time
+	made  int // objects, for their UIDs
 }
 
 // Fault is how a call fails.
@@ -31,9 +36,10 @@ type Fault int
 
 // The faults.
 const (
-	None   Fault = iota
-	Before       // nothing was done
-	After        // it was done, and reported as failed
+	None    Fault = iota
+	Before        // nothing was done
+	After         // it was done, and reported as failed
+	Halfway       // of a Pod that is replaced, the old one is gone, and no new one there
 )
 
 type stored struct {
@@ -62,7 +68,12 @@ func (m *Memory) List(ctx context.Context, fleet string) ([]engine.Live, error) 
 	var out []engine.Live
 	for _, s := range m.objects {
 		if s.fleet == fleet {
-			out = append(out, s.live)
+			l := s.live
+			if l.Pod != nil {
+				state := *l.Pod
+				l.Pod = &state
+			}
+			out = append(out, l)
 		}
 	}
 	return out, ctx.Err()
@@ -76,11 +87,18 @@ func (m *Memory) Apply(_ context.Context, step engine.Step) error {
 	if fault == Before {
 		return ErrInjected
 	}
+	if err := m.refuse(step); err != nil {
+		return err
+	}
+	if fault == Halfway && step.Action == engine.Replaced {
+		delete(m.objects, step.ID())
+		return ErrInjected
+	}
 	if err := m.apply(step); err != nil {
 		return err
 	}
 	m.Steps = append(m.Steps, fmt.Sprintf("%s %s", step.Action, step.ID()))
-	if fault == After {
+	if fault == After || fault == Halfway {
 		return ErrInjected
 	}
 	return nil
@@ -89,13 +107,19 @@ func (m *Memory) Apply(_ context.Context, step engine.Step) error {
 func (m *Memory) apply(step engine.Step) error {
 	id := step.ID()
 	if step.Action == engine.Deleted {
-		delete(m.objects, id)
+		if had, ok := m.objects[id]; ok && had.live.UID == step.Live.UID {
+			m.remove(id)
+		}
 		return nil
 	}
 	if _, exists := m.objects[id]; exists && step.Action == engine.Created {
 		return fmt.Errorf("%s exists already", id)
 	}
+	was := m.objects[id].live
 	m.put(step.Want, Fleet)
+	if step.Action == engine.Configured {
+		m.edit(id, func(l *engine.Live) { l.UID, l.Pod, l.Keep = was.UID, was.Pod, was.Keep })
+	}
 	return nil
 }
 
@@ -103,9 +127,9 @@ func (m *Memory) put(o *object.Object, fleet string) {
 	if m.objects == nil {
 		m.objects = map[object.ID]stored{}
 	}
-	m.objects[o.ID] = stored{fleet: fleet, live: engine.Live{
+	m.objects[o.ID] = stored{fleet: fleet, live: m.born(engine.Live{
 		ID: o.ID, Site: o.Site, Camera: o.Camera, Role: o.Role, Hash: o.Hash, Body: o.Body,
-	}}
+	})}
 }
 
 // Put puts an object of some fleet there, as if somebody else had.
