@@ -1,202 +1,201 @@
 package reconciler
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
+	"time"
 
+	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/engine"
-	"camfleet.dev/reconciler/status"
 )
 
-// sync makes the target equal to the compiled commit. The loop's goroutine
-// calls it.
-func (r *Reconciler) sync(ctx context.Context) {
-	r.mu.Lock()
-	r.dirty = false // an approval from here on makes it true again
-	noted := r.notes
-	r.mu.Unlock()
-	set := engine.ChangeSet{Commit: r.commit.Hash}
-	if !r.result.Broken {
-		live, err := r.Cluster.List(ctx, r.result.Fleet.UID)
-		if err != nil {
-			r.put(ctx, fmt.Errorf("listing what is there: %w", err))
-			return
-		}
-		plan := engine.Plan(r.result, live, engine.Options{
-			Commit: r.commit.Hash, Approved: noted.Approved, ApproveWith: r.ApproveWith, Base: noted.Base,
-		})
-		r.note(plan) // the base of what is held is noted before anything is added
-		set = engine.Applier{Cluster: r.Cluster, Parallel: r.Parallel}.Apply(ctx, plan)
+const (
+	// The pause between two syncs because the target has changed: longer when a
+	// sync takes longer, so that a storm of changes costs a fifth of a core.
+	leastPause, mostPause = 200 * time.Millisecond, 800 * time.Millisecond
+	pauseShare            = 4
+	// besides is how long a sync is waited for before another one begins beside it.
+	besides = 500 * time.Millisecond
+	maxJobs = 2
+)
+
+// targetChanged plans again soon.
+func (l *loop) targetChanged() {
+	now := l.Clock.Now()
+	pause := min(max(leastPause, pauseShare*l.took), mostPause)
+	if at := l.began.Add(pause); at.After(now) && !at.After(now.Add(pause)) { // the clock may have been set
+		now = at
 	}
-	r.done(ctx, set)
+	l.sync.by(now)
 }
 
-// put puts a sync off that could not even begin.
-func (r *Reconciler) put(ctx context.Context, err error) {
-	if ctx.Err() != nil {
+// notesChanged plans again now. Nothing goes on that was suspended.
+func (l *loop) notesChanged() {
+	if l.book.now().Suspended != nil {
+		l.interrupt()
+	}
+	l.listTry.at = time.Time{}
+	l.sync.by(l.Clock.Now())
+}
+
+// interrupt ends the syncs that are under way.
+func (l *loop) interrupt() {
+	for _, j := range l.jobs {
+		j.interrupted = true
+		j.cancel()
+	}
+}
+
+// nextSync is when a sync may begin, if one is wanted. One that takes longer,
+// because Pods end or claims are made, does not keep healing back: a second
+// one may run beside it, and takes nothing that is in the first one's hands.
+func (l *loop) nextSync() (time.Time, bool) {
+	if l.target == nil || !l.sync.set || len(l.jobs) == maxJobs {
+		return time.Time{}, false
+	}
+	at := l.sync.at
+	if l.listTry.at.After(at) {
+		at = l.listTry.at
+	}
+	for _, j := range l.jobs {
+		if j.interrupted || !j.planned {
+			return time.Time{}, false // its end, or its plan, comes first
+		}
+		if free := j.began.Add(besides); free.After(at) {
+			at = free
+		}
+	}
+	return at, true
+}
+
+func (l *loop) startSync() {
+	now := l.Clock.Now()
+	l.sync, l.began = alarm{}, now
+	j := l.newJob(now)
+	l.overlaps = l.overlaps || len(l.jobs) > 0
+	l.jobs = append(l.jobs, j)
+	l.child(j.ctx, j.run)
+}
+
+// listFailed puts off a sync that could not even begin.
+func (l *loop) listFailed(err error) {
+	l.Log.Error("the target cannot be read; it is tried again", "error", err)
+	now := l.Clock.Now()
+	l.listTry.failed(now, retryFirst)
+	l.failed = true
+	l.metrics.listFailed()
+	l.showTargetError(l.target, err)
+	l.sync.by(l.listTry.at)
+}
+
+// syncDone takes up what came of a sync.
+func (l *loop) syncDone(j *job, set engine.ChangeSet) {
+	now := l.Clock.Now()
+	l.took, l.listTry = now.Sub(j.began), retry{}
+	var healed []engine.Change
+	if !j.suspended {
+		healed = l.learn(j, set, now)
+	}
+	if j.interrupted { // another one begins at once, and says how things are
+		set.Changes = effects(set)
+		l.tell(set, healed)
 		return
 	}
-	r.Log.Error("the target cannot be read; it is tried again", "error", err)
-	r.syncer.failed(r.Clock.Now(), retryFirst)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.publish()
-	r.dirty = true
-	r.status.TargetError = err.Error()
-}
-
-// note writes down what must survive a crash, if that has changed: how many
-// cameras there were when deletions were held, and nothing any more when none are.
-func (r *Reconciler) note(set engine.ChangeSet) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	next := r.notes
-	next.Base = 0
-	if len(set.Waiting()) > 0 {
-		next.Base = set.Base
+	l.metrics.synced(now, set, l.took, len(healed))
+	put, first := l.troubles.notBefore(now)
+	failed := l.failures(set, put)
+	l.failed = len(failed) > 0
+	if !j.suspended {
+		l.plannedNext(now, first, set.Again)
 	}
-	if next.Approved != "" && next.Approved != set.Commit {
-		next.Approved = "" // of a commit that is not the newest any more
-	}
-	if err := r.write(next); err != nil {
-		r.Log.Error("what must survive a crash cannot be noted", "error", err)
+	l.showSync(j, set, failed, now)
+	if !j.suspended {
+		l.tell(set, healed)
 	}
 }
 
-// write keeps next, on disk first. The caller holds mu.
-func (r *Reconciler) write(next notes) error {
-	if next == r.notes {
+// plannedNext sets the alarm for what waits.
+func (l *loop) plannedNext(now time.Time, tries alarm, again time.Time) {
+	if tries.set {
+		l.sync.by(tries.at)
+	}
+	if !again.IsZero() {
+		l.sync.by(later(again, now))
+	}
+	if l.overlaps && len(l.jobs) == 0 {
+		l.overlaps = false
+		l.sync.by(now)
+	}
+}
+
+// later keeps a time that has passed from turning the loop in circles.
+func later(at, now time.Time) time.Time {
+	if soon := now.Add(leastPause); at.Before(soon) {
+		return soon
+	}
+	return at
+}
+
+// learn remembers what was right, what failed and what had to be healed, and
+// returns the last.
+func (l *loop) learn(j *job, set engine.ChangeSet, now time.Time) []engine.Change {
+	l.rollout.observe(set, now)
+	if j.target.commit != l.target.commit {
 		return nil
 	}
-	if r.Notes != nil {
-		if err := r.Notes.WriteNotes(next); err != nil {
-			return err
-		}
-	}
-	r.notes = next
-	return nil
-}
-
-// maxChanges bounds the status: a first sync creates thousands of objects.
-const maxChanges = 1000
-
-// publish shows the compiled commit in the status: once it is applied, so that
-// whoever waits for a commit finds it live. The caller holds mu.
-func (r *Reconciler) publish() {
-	s := &r.status
-	s.Commit, s.Time, s.Subject = r.commit.Hash, r.commit.Time, r.commit.Subject
-	s.Problems, s.Sites, s.Warnings = r.result.Problems, nil, nil
-	for _, site := range r.result.Sites {
-		s.Sites = append(s.Sites, status.Site{Name: site.Name, Broken: site.Broken, Cameras: len(site.Cameras)})
-	}
-	for _, w := range r.result.Warnings {
-		s.Warnings = append(s.Warnings, w.Error())
-	}
-}
-
-// done takes up what came of a sync.
-func (r *Reconciler) done(ctx context.Context, set engine.ChangeSet) {
-	failed := slices.DeleteFunc(slices.Clone(set.Changes), func(c engine.Change) bool { return c.Action != engine.Failed })
-	changed := set.Changed()
-	now := r.Clock.Now()
-	r.mu.Lock()
-	r.publish()
-	r.status.TargetError = ""
-	r.status.Held, r.status.Failed, r.status.Summary = set.Waiting(), failed, set.Summary()
-	if r.result.Broken {
-		r.status.Summary = "nothing was changed: the fleet has problems"
-	}
-	if n := len(changed.Changes); n > 0 {
-		r.status.Changes = changed.Changes[:min(n, maxChanges)]
-	}
-	if len(failed) > 0 {
-		r.dirty = true
-	} else if !r.result.Broken {
-		r.status.Synced = now
-	}
-	r.mu.Unlock()
-	if len(failed) > 0 {
-		r.syncer.failed(now, retryFirst)
-	} else {
-		r.syncer = retry{}
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	r.tell(set)
-	if r.Synced != nil && len(changed.Changes) > 0 {
-		r.Synced(set)
-	}
-}
-
-func (r *Reconciler) tell(set engine.ChangeSet) {
-	held := map[string]int{} // by reason
+	var healed []engine.Change
 	for _, c := range set.Changes {
 		switch c.Action {
-		case engine.Failed:
-			r.Log.Error("not applied; it is tried again", "object", c.ID, "site", c.Site, "camera", c.Camera, "tried", c.Tried, "reason", c.Reason)
-		case engine.Held:
-			held[c.Reason]++
+		case engine.Created, engine.Configured, engine.Replaced:
+			if l.right[c.ID] && !(c.Action == engine.Replaced && needsTurn(c)) {
+				healed = append(healed, c)
+				if c.Kind != "Pod" { // the rollout puts Pods off
+					l.troubles.healed(c.ID, now)
+				}
+			}
+			l.right[c.ID] = true
+			l.troubles.applied(c.ID)
 		case engine.Unchanged:
-		default:
-			r.Log.Debug(string(c.Action), "object", c.ID, "site", c.Site, "camera", c.Camera, "reason", c.Reason)
+			l.right[c.ID] = true
+			l.troubles.applied(c.ID)
+		case engine.Failed:
+			if !j.interrupted {
+				l.troubles.failed(c, now)
+			}
+		case engine.Deleted:
+			delete(l.right, c.ID)
 		}
 	}
-	for _, reason := range slices.Sorted(maps.Keys(held)) {
-		r.Log.Warn("deletions are held", "objects", held[reason], "reason", reason)
-	}
-	r.Log.Info("synced", "commit", short(set.Commit), "summary", set.Summary())
+	return healed
 }
 
-// Wake makes the loop look at its source now.
-func (r *Reconciler) Wake() {
-	r.mu.Lock()
-	wake := r.wake
-	r.mu.Unlock()
-	if wake == nil {
-		return // not running yet: it begins by looking
+// failures are the changes that failed: in this sync, or before and now put off.
+func (l *loop) failures(set engine.ChangeSet, put map[object.ID]time.Time) []engine.Change {
+	var out []engine.Change
+	for _, c := range set.Changes {
+		x := l.troubles[c.ID]
+		_, waits := put[c.ID]
+		switch {
+		case c.Action == engine.Failed:
+			out = append(out, c)
+		case c.Action == engine.Waiting && waits && x != nil && x.why.Action == engine.Failed:
+			out = append(out, x.why)
+		}
 	}
-	select {
-	case wake <- struct{}{}:
-	default:
-	}
+	return out
 }
 
-// minPrefix is how much of a commit's hash an approval must name.
-const minPrefix = 7
-
-// Errors of Approve.
-var (
-	ErrNotNewest   = errors.New("only the newest commit can be approved")
-	ErrNothingHeld = errors.New("nothing is held")
-)
-
-// Approve lets the held deletions of a commit happen. The commit must be the
-// newest one, by its hash or the beginning of it. It returns how many there are.
-func (r *Reconciler) Approve(commit string) (int, error) {
-	r.mu.Lock()
-	newest, held := r.status.Commit, len(r.status.Held)
-	switch {
-	case newest == "" || len(commit) < minPrefix || !strings.HasPrefix(newest, commit):
-		r.mu.Unlock()
-		return 0, fmt.Errorf("commit %q: %w, which is %s: look at camfleet status, and approve that one if it is right", commit, ErrNotNewest, short(newest))
-	case held == 0:
-		r.mu.Unlock()
-		return 0, fmt.Errorf("commit %s: %w", short(newest), ErrNothingHeld)
+// only are the changes of some actions.
+func only(set engine.ChangeSet, actions ...engine.Action) []engine.Change {
+	var out []engine.Change
+	for _, c := range set.Changes {
+		for _, a := range actions {
+			if c.Action == a {
+				out = append(out, c)
+			}
+		}
 	}
-	next := r.notes
-	next.Approved = newest
-	err := r.write(next)
-	r.dirty = r.dirty || err == nil
-	r.mu.Unlock()
-	if err != nil {
-		return 0, fmt.Errorf("noting the approval: %w", err)
-	}
-	r.Log.Info("approved", "commit", short(newest), "deletions", held)
-	r.Wake()
-	return held, nil
+	return out
+}
+
+func effects(set engine.ChangeSet) []engine.Change {
+	return only(set, engine.Created, engine.Configured, engine.Replaced, engine.Deleted)
 }

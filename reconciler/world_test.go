@@ -125,13 +125,13 @@ func (w *world) run() {
 	w.rest()
 }
 
-// rest waits until the loop waits for the clock.
+// rest waits until the loop waits for nothing but the clock.
 func (w *world) rest() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer cancel()
-	if err := w.clock.Waiting(ctx, 1); err != nil {
-		w.t.Fatal("the loop does not come to rest")
+	if err := w.Rest(ctx); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

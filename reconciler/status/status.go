@@ -17,8 +17,12 @@ const (
 	Starting State = "starting" // no commit was applied yet
 	Synced   State = "synced"   // everything is as the commit says
 	Broken   State = "broken"   // the commit has problems; what they touch is as it was
-	Held     State = "held"     // deletions wait for approval
+	Held     State = "held"     // changes wait for approval
 	Failing  State = "failing"  // fetching, compiling or applying failed, and is tried again
+	// Suspended: nothing is applied because somebody said so.
+	Suspended State = "suspended"
+	// Standby: another replica looks after the cluster.
+	Standby State = "standby"
 )
 
 // Status is the answer of GET /api/v1/status.
@@ -47,7 +51,7 @@ type Status struct {
 	Summary string `json:"summary,omitempty"`
 	// Changes are those of the last sync that changed anything, without what stayed the same (the first 1000).
 	Changes []engine.Change `json:"changes,omitempty"`
-	// Held are the deletions that wait, Failed what is tried again.
+	// Held is what waits for approval, Failed what is tried again.
 	Held   []engine.Change `json:"held,omitempty"`
 	Failed []engine.Change `json:"failed,omitempty"`
 	// Warnings stop nothing: the compiler's, with their places, and the target's.
@@ -58,6 +62,10 @@ type Status struct {
 	Cluster string `json:"cluster,omitempty"`
 	// Suspended is set while nothing is applied because somebody said so.
 	Suspended *Suspension `json:"suspended,omitempty"`
+	// Pending is what would be done if it were not suspended.
+	Pending *Pending `json:"pending,omitempty"`
+	// Unverified is why the newest commit is not accepted as signed.
+	Unverified string `json:"unverified,omitempty"`
 	// Signer is the identity whose key signed Commit, where signatures are asked for.
 	Signer string `json:"signer,omitempty"`
 	// Waiting is what is put off: replacements that wait for their turn, and
@@ -76,6 +84,17 @@ type Status struct {
 type Suspension struct {
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason,omitempty"`
+}
+
+// Pending is what the newest commit would change, and healing too, if applying
+// were not suspended.
+type Pending struct {
+	Commit   string           `json:"commit"`
+	Time     time.Time        `json:"time"`
+	Subject  string           `json:"subject,omitempty"`
+	Summary  string           `json:"summary"`
+	Changes  []engine.Change  `json:"changes,omitempty"` // the first 1000
+	Problems []object.Problem `json:"problems,omitempty"`
 }
 
 // Condition is one aspect of how things are.

@@ -1,0 +1,94 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"camfleet.dev/compiler/object"
+	"camfleet.dev/reconciler/source"
+)
+
+// fetchTimeout bounds one look at the source.
+const fetchTimeout = 2 * time.Minute
+
+func (l *loop) mayFetch() bool { return !l.fetching && !(l.once && l.fetched) }
+
+// woken looks at the source now, or again once the look under way has ended:
+// that one may have come too early to see what the call was about.
+func (l *loop) woken() {
+	l.poll.at, l.listTry.at = time.Time{}, time.Time{}
+	l.again = l.fetching
+}
+
+func (l *loop) fetch() {
+	l.fetching, l.again = true, false
+	have := ""
+	if l.newest != nil {
+		have = l.newest.Hash
+	}
+	l.child(l.ctx, func(ctx context.Context) func() {
+		timed, cancel := context.WithTimeout(ctx, fetchTimeout)
+		defer cancel()
+		release, err := l.takeSource(timed)
+		if err != nil {
+			return func() { l.fetchDone(nil, err) }
+		}
+		defer release()
+		c, err := l.Source.Fetch(timed, have)
+		return func() { l.fetchDone(c, err) }
+	})
+}
+
+// takeSource waits for the source to be free: one goroutine at a time uses it.
+func (l *loop) takeSource(ctx context.Context) (release func(), err error) {
+	select {
+	case l.source <- struct{}{}:
+		return func() { <-l.source }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *loop) fetchDone(c *source.Commit, err error) {
+	now := l.Clock.Now()
+	l.fetching, l.fetched = false, true
+	was := l.showFetch(now, err)
+	l.metrics.fetched(err)
+	if err != nil {
+		l.poll.failed(now, l.Interval)
+		if was != err.Error() {
+			l.Log.Error("the repository cannot be read; everything stays as it is", "error", err)
+		}
+	} else {
+		l.poll = retry{at: now.Add(early(l.Interval))}
+		if was != "" {
+			l.Log.Info("the repository can be read again")
+		}
+	}
+	if l.again {
+		l.poll.at = time.Time{}
+	}
+	if err != nil || c == nil {
+		return
+	}
+	l.Log.Info("a new commit", "commit", short(c.Hash), "subject", c.Subject)
+	l.newest, l.compileTry = c, retry{}
+	l.stopCompiling()
+}
+
+// refused are the problems of a commit that the source refuses as a whole.
+func refused(err error) []object.Problem {
+	var refusal *source.RefusedError
+	if !errors.As(err, &refusal) {
+		return nil
+	}
+	var problems []object.Problem
+	for _, f := range refusal.Files {
+		problems = append(problems, object.Problem{Position: object.Position{File: f.File}, Message: f.Why})
+	}
+	return problems
+}
+
+// short is a commit's hash as people write it.
+func short(hash string) string { return hash[:min(len(hash), 12)] }

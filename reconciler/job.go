@@ -1,0 +1,209 @@
+package reconciler
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"camfleet.dev/compiler/object"
+	"camfleet.dev/reconciler/engine"
+)
+
+// job is one sync. What it depends on is fixed when it begins.
+type job struct {
+	loop      *loop // for what is safe in its own goroutine
+	ctx       context.Context
+	cancel    context.CancelFunc
+	target    *target
+	options   engine.Options
+	suspended bool
+	putOff    map[object.ID]*trouble // objects that failed and wait
+	hands     hands                  // what it has in its hands
+	others    []*job                 // that ran already when it began
+
+	// Of the loop's goroutine.
+	began       time.Time
+	planned     bool
+	interrupted bool
+}
+
+// hands are the objects that a sync has planned to change, and has not changed yet.
+type hands struct {
+	mu    sync.Mutex
+	ids   map[object.ID]bool
+	paced bool // some of its steps took a turn, or delete
+}
+
+func (h *hands) take(set engine.ChangeSet) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ids = map[object.ID]bool{}
+	for _, c := range set.Changes {
+		if _, ok := c.Step(); ok {
+			h.ids[c.ID] = true
+			h.paced = h.paced || needsTurn(c)
+		}
+	}
+}
+
+func (h *hands) drop(id object.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.ids, id)
+}
+
+func (h *hands) now() (map[object.ID]bool, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.ids), h.paced
+}
+
+// needsTurn tells whether a change takes something away that may be in use:
+// what was planned before counts for how many of these there may be.
+func needsTurn(c engine.Change) bool {
+	step, _ := c.Step()
+	return c.Action == engine.Deleted || c.Action == engine.Replaced && (step.Live == nil || step.Live.Pod == nil || step.Live.Pod.Ready)
+}
+
+func (l *loop) newJob(now time.Time) *job {
+	noted := l.book.now()
+	j := &job{
+		loop: l, target: l.target, began: now, suspended: noted.Suspended != nil, putOff: map[object.ID]*trouble{},
+		others: append([]*job(nil), l.jobs...),
+		options: engine.Options{
+			Commit: l.target.commit.Hash, Approved: noted.Approved, ApproveWith: l.ApproveWith, Base: noted.Base,
+			Now: now, AtOnce: l.AtOnce, Good: l.target.good,
+		},
+	}
+	j.ctx, j.cancel = context.WithCancel(l.ctx)
+	put, _ := l.troubles.notBefore(now)
+	for id := range put {
+		x := *l.troubles[id]
+		j.putOff[id] = &x
+	}
+	return j
+}
+
+// run lists, plans and applies. It runs in its own goroutine.
+func (j *job) run(ctx context.Context) func() {
+	defer j.cancel()
+	l := j.loop
+	if j.target.plan == nil { // a broken fleet of which nothing else is known
+		j.note(engine.ChangeSet{Commit: j.options.Commit, Base: j.options.Base})
+		return j.ended(func() { l.syncDone(j, engine.ChangeSet{Commit: j.options.Commit}) })
+	}
+	var busy []map[object.ID]bool
+	paced := false
+	for _, o := range j.others { // before List: what is done by then, List shows
+		ids, p := o.hands.now()
+		busy, paced = append(busy, ids), paced || p
+	}
+	live, err := l.Cluster.List(ctx, j.target.plan.Fleet.UID)
+	if err != nil {
+		return j.ended(func() { l.listFailed(fmt.Errorf("listing what is there: %w", err)) })
+	}
+	set := engine.Plan(j.target.plan, live, l.rollout.options(j.options, live))
+	j.leaveOut(set.Changes, busy, paced)
+	if j.suspended {
+		return j.ended(func() { l.syncDone(j, set) })
+	}
+	j.note(set) // the base of what is held is noted before anything is added
+	j.hands.take(set)
+	l.send(func() { j.planned = true })
+	if l.Planned != nil {
+		l.Planned(set)
+	}
+	set = engine.Applier{Cluster: l.Cluster, Parallel: l.Parallel, Done: j.done}.Apply(ctx, set)
+	return j.ended(func() { l.syncDone(j, set) })
+}
+
+// ended is what the loop does when the job has ended.
+func (j *job) ended(then func()) func() {
+	l := j.loop
+	return func() {
+		for i, other := range l.jobs {
+			if other == j {
+				l.jobs = append(l.jobs[:i:i], l.jobs[i+1:]...)
+				break
+			}
+		}
+		if j.interrupted {
+			l.sync.by(l.Clock.Now())
+		}
+		then()
+	}
+}
+
+func (j *job) done(c engine.Change) {
+	j.hands.drop(c.ID)
+	if j.loop.Done != nil {
+		j.loop.Done(c)
+	}
+}
+
+// leaveOut takes out of a plan what another sync does, and what failed and has
+// to wait for its next try.
+func (j *job) leaveOut(changes []engine.Change, busy []map[object.ID]bool, paced bool) {
+	for i := range changes {
+		c := &changes[i]
+		if _, ok := c.Step(); !ok {
+			continue
+		}
+		why := ""
+		switch x := j.putOff[c.ID]; {
+		case x != nil && x.why.Action == engine.Failed:
+			why = "it failed; the next try is at " + x.notBefore.UTC().Format(time.TimeOnly) + " UTC"
+		case x != nil:
+			why = c.Reason + "; it was put back again and again, the next time is at " + x.notBefore.UTC().Format(time.TimeOnly) + " UTC"
+		case paced && needsTurn(*c):
+			why = "other steps come first"
+		}
+		for _, ids := range busy {
+			if ids[c.ID] {
+				why = "it is being done"
+			}
+		}
+		if why != "" {
+			c.Action, c.Tried, c.Reason = engine.Waiting, c.Action, why
+		}
+	}
+}
+
+// note writes down what must survive a crash, if that has changed: how many
+// cameras there were when deletions were held, and nothing any more when none are.
+func (j *job) note(set engine.ChangeSet) {
+	held := len(only(set, engine.Held)) > 0
+	err := j.loop.book.change(func(n *notes) {
+		n.Base = 0
+		if held {
+			n.Base = set.Base
+		}
+		if n.Approved != set.Commit {
+			n.Approved = "" // of a commit that is not the newest any more
+		}
+		n.Good = j.target.hashes
+	})
+	if err != nil {
+		j.loop.Log.Error("what must survive a crash cannot be noted", "error", err)
+	}
+}
+
+// rollout is an engine.Rollout that several syncs may use.
+type rollout struct {
+	mu sync.Mutex
+	engine.Rollout
+}
+
+func (r *rollout) options(o engine.Options, live []engine.Live) engine.Options {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Options(o, live)
+}
+
+func (r *rollout) observe(set engine.ChangeSet, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Observe(set, now)
+}

@@ -1,0 +1,150 @@
+package reconciler
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"strings"
+	"sync"
+
+	"camfleet.dev/reconciler/status"
+)
+
+// notes are what has to survive a crash.
+type notes struct {
+	// Approved is the commit whose held deletions were approved.
+	Approved string `json:"approved,omitempty"`
+	// Base is engine.Options.Base, while something is held.
+	Base int `json:"base,omitempty"`
+	// Suspended says that nothing is applied, and why.
+	Suspended *status.Suspension `json:"suspended,omitempty"`
+	// Good are the commits in which sites were last right that are broken now.
+	Good map[string]string `json:"good,omitempty"`
+}
+
+// notebook keeps the notes, on disk first. Writing may take its time: who only
+// reads does not wait for it.
+type notebook struct {
+	disk    Notes
+	writing sync.Mutex // one after the other
+	mu      sync.Mutex // of notes
+	notes   notes
+}
+
+// read takes up what was noted. What cannot be read is nothing: nothing is
+// approved, which is the safe side.
+func (b *notebook) read() error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	var n notes
+	var err error
+	if b.disk != nil {
+		if err = b.disk.ReadNotes(&n); err != nil {
+			n = notes{}
+		}
+	}
+	b.set(n)
+	return err
+}
+
+// now are the notes. They share nothing that is ever changed.
+func (b *notebook) now() notes {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.notes
+}
+
+func (b *notebook) set(n notes) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.notes = n
+}
+
+// change changes the notes; what it does to them holds only if they are written.
+func (b *notebook) change(edit func(*notes)) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	was := b.now()
+	next := was
+	next.Good = maps.Clone(was.Good)
+	edit(&next)
+	if len(next.Good) == 0 {
+		next.Good = nil
+	}
+	if reflect.DeepEqual(next, was) {
+		return nil
+	}
+	if b.disk != nil {
+		if err := b.disk.WriteNotes(next); err != nil {
+			return err
+		}
+	}
+	b.set(next)
+	return nil
+}
+
+// minPrefix is how much of a commit's hash an approval must name.
+const minPrefix = 7
+
+// Errors of Approve.
+var (
+	ErrNotNewest   = errors.New("only the newest commit can be approved")
+	ErrNothingHeld = errors.New("nothing is held")
+)
+
+// Approve lets the held deletions of a commit happen. The commit must be the
+// newest one, by its hash or the beginning of it. It returns how many there are.
+func (r *Reconciler) Approve(commit string) (int, error) {
+	r.prepare()
+	newest, held := r.heldNow()
+	switch {
+	case newest == "" || len(commit) < minPrefix || !strings.HasPrefix(newest, commit):
+		return 0, fmt.Errorf("commit %q: %w, which is %s: look at camfleet status, and approve that one if it is right", commit, ErrNotNewest, short(newest))
+	case held == 0:
+		return 0, fmt.Errorf("commit %s: %w", short(newest), ErrNothingHeld)
+	}
+	if err := r.book.change(func(n *notes) { n.Approved = newest }); err != nil {
+		return 0, fmt.Errorf("noting the approval: %w", err)
+	}
+	r.Log.Info("approved", "commit", short(newest), "deletions", held)
+	signal(r.poke)
+	return held, nil
+}
+
+// Suspend stops applying and healing, until Resume. What is under way is
+// interrupted; commits are still fetched and compiled, and the status says what
+// they would do. It holds over a restart.
+func (r *Reconciler) Suspend(reason string) error {
+	r.prepare()
+	now := r.Clock.Now()
+	err := r.book.change(func(n *notes) {
+		s := status.Suspension{Since: now, Reason: reason}
+		if n.Suspended != nil {
+			s.Since = n.Suspended.Since
+		}
+		n.Suspended = &s
+	})
+	if err != nil {
+		return fmt.Errorf("noting that it is suspended: %w", err)
+	}
+	r.Log.Warn("suspended: nothing is applied or healed", "reason", reason)
+	r.showNotes()
+	signal(r.poke)
+	return nil
+}
+
+// Resume ends what Suspend began. It is no error when nothing is suspended.
+func (r *Reconciler) Resume() error {
+	r.prepare()
+	if r.book.now().Suspended == nil {
+		return nil
+	}
+	if err := r.book.change(func(n *notes) { n.Suspended = nil }); err != nil {
+		return fmt.Errorf("noting that it goes on: %w", err)
+	}
+	r.Log.Info("resumed")
+	r.showNotes()
+	signal(r.poke)
+	return nil
+}

@@ -1,0 +1,123 @@
+package reconciler
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"camfleet.dev/compiler/object"
+	"camfleet.dev/reconciler/engine"
+)
+
+const (
+	retryFirst     = time.Second
+	retryDoublings = 4 // a poll of 15 s becomes one of 4 min
+	retryMost      = 5 * time.Minute
+	jitter         = 0.1
+)
+
+// retry is when something is tried next.
+type retry struct {
+	failures int
+	at       time.Time
+}
+
+// failed puts it off, longer each time.
+func (r *retry) failed(now time.Time, first time.Duration) {
+	wait := first << min(r.failures, retryDoublings)
+	r.failures++
+	wait = max(first, min(wait, retryMost))
+	r.at = now.Add(shake(wait))
+}
+
+// shake spreads waiting times: d, give or take a tenth.
+func shake(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 - jitter + 2*jitter*rand.Float64()))
+}
+
+// early is d, less up to a tenth: a poll is never later than was asked for.
+func early(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 - jitter*rand.Float64()))
+}
+
+const (
+	// freeHeals is how often an object is healed at once within calm.
+	freeHeals = 3
+	// calm is how long an object must give no trouble to be forgiven.
+	calm = 10 * time.Minute
+)
+
+// trouble is what is remembered of an object that cannot be applied, or that
+// has to be healed again and again. Other objects are not put off by it.
+type trouble struct {
+	level     int // doublings
+	heals     []time.Time
+	last      time.Time
+	notBefore time.Time
+	// why it was not applied; its Action is "" when it was healed since.
+	why engine.Change
+}
+
+// troubles are the objects of the target that give some.
+type troubles map[object.ID]*trouble
+
+func (t troubles) of(id object.ID, now time.Time) *trouble {
+	x := t[id]
+	if x == nil || now.Sub(x.last) > calm+retryMost {
+		x = &trouble{}
+		t[id] = x
+	}
+	x.last = now
+	return x
+}
+
+func (x *trouble) putOff(now time.Time) {
+	wait := min(retryFirst<<min(x.level, 16), retryMost)
+	x.level++
+	x.notBefore = now.Add(shake(wait))
+}
+
+// failed notes that a change could not be made.
+func (t troubles) failed(c engine.Change, now time.Time) {
+	x := t.of(c.ID, now)
+	x.why = c
+	x.putOff(now)
+}
+
+// healed notes that an object had to be put back.
+func (t troubles) healed(id object.ID, now time.Time) {
+	x := t.of(id, now)
+	kept := x.heals[:0]
+	for _, at := range x.heals {
+		if now.Sub(at) < calm {
+			kept = append(kept, at)
+		}
+	}
+	x.heals = append(kept, now)
+	if len(x.heals) > freeHeals || x.level > 0 {
+		x.putOff(now)
+	}
+}
+
+// applied forgets why an object was not applied: it is now.
+func (t troubles) applied(id object.ID) {
+	if x := t[id]; x != nil {
+		x.why = engine.Change{}
+	}
+}
+
+// notBefore is when each object that is put off may be tried, and the first of
+// those times. What has been calm for long enough is forgotten.
+func (t troubles) notBefore(now time.Time) (map[object.ID]time.Time, alarm) {
+	var first alarm
+	out := map[object.ID]time.Time{}
+	for id, x := range t {
+		switch {
+		case x.notBefore.After(now):
+			out[id] = x.notBefore
+			first.by(x.notBefore)
+		case now.Sub(x.last) > calm && x.why.Action == "":
+			delete(t, id)
+		}
+	}
+	return out, first
+}

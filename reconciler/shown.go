@@ -1,0 +1,212 @@
+package reconciler
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"camfleet.dev/compiler/object"
+	"camfleet.dev/reconciler/engine"
+	"camfleet.dev/reconciler/status"
+)
+
+// maxChanges bounds the status: a first sync creates thousands of objects.
+const maxChanges = 1000
+
+// shown is what Status is made of. The loop writes it, anybody reads it.
+type shown struct {
+	status     status.Status
+	refused    []object.Problem   // why the newest commit was not even read
+	conditions []status.Condition // of the last Status
+	told       status.Status      // of the teller's goroutine
+}
+
+// Status is how things are now.
+func (r *Reconciler) Status() status.Status {
+	r.prepare()
+	r.mu.Lock()
+	s := r.shown.status
+	s.Problems, s.Warnings = slices.Clone(s.Problems), slices.Clone(s.Warnings)
+	if r.shown.refused != nil {
+		s.Problems = r.shown.refused // of a newer commit than the one that was compiled
+	}
+	r.mu.Unlock()
+	now := r.Clock.Now()
+	r.aboutTarget(&s, now)
+	s.State = state(s)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.Conditions = conditions(s, r.shown.conditions, now)
+	r.shown.conditions = s.Conditions
+	return s
+}
+
+// aboutTarget adds what others know.
+func (r *Reconciler) aboutTarget(s *status.Status, now time.Time) {
+	s.Cluster = r.ClusterName
+	if r.Source != nil {
+		s.Source = r.Source.String()
+	}
+	if r.Cameras != nil {
+		s.Cameras = r.Cameras()
+	}
+	if r.Warnings != nil {
+		s.Warnings = append(s.Warnings, r.Warnings()...)
+	}
+	if r.Nodes != nil {
+		s.Nodes = r.Nodes()
+	}
+	if r.Health != nil {
+		s.Health = r.Health(now)
+	}
+	if s.Problems == nil {
+		s.Problems = []object.Problem{}
+	}
+	if s.Cameras == nil {
+		s.Cameras = []status.Camera{}
+	}
+}
+
+func state(s status.Status) status.State {
+	switch {
+	case s.Suspended != nil:
+		return status.Suspended
+	case s.FetchError != "" || s.CompileError != "" || s.TargetError != "" || len(s.Failed) > 0:
+		return status.Failing
+	case s.Commit == "":
+		return status.Starting
+	case len(s.Held) > 0:
+		return status.Held
+	case len(s.Problems) > 0:
+		return status.Broken
+	}
+	return status.Synced
+}
+
+// shortcoming is why the target is not equal to the newest commit, or nil.
+func (r *Reconciler) shortcoming(s status.Status) error {
+	switch {
+	case s.FetchError != "":
+		return errors.New(s.FetchError)
+	case s.CompileError != "":
+		return errors.New(s.CompileError)
+	case s.TargetError != "":
+		return errors.New(s.TargetError)
+	case s.Suspended != nil:
+		return fmt.Errorf("nothing was applied: it is suspended (%s)", s.Suspended.Reason)
+	case len(s.Problems) > 0:
+		return fmt.Errorf("the commit has %d problems; what they touch stays as it was", len(s.Problems))
+	case len(s.Failed) > 0:
+		return fmt.Errorf("%d objects could not be applied", len(s.Failed))
+	case len(s.Held) > 0:
+		return fmt.Errorf("%d changes wait for: %s %s", len(s.Held), cmp.Or(r.ApproveWith, "camfleet approve"), s.Commit)
+	}
+	return nil
+}
+
+// show changes what Status is made of, and tells it.
+func (r *Reconciler) show(change func(*status.Status)) {
+	r.mu.Lock()
+	change(&r.shown.status)
+	r.mu.Unlock()
+	r.publish()
+}
+
+// showFetch shows how a look at the source ended, and returns the error of the one before.
+func (r *Reconciler) showFetch(now time.Time, err error) (was string) {
+	r.show(func(s *status.Status) {
+		was, s.FetchError, r.shown.refused = s.FetchError, "", refused(err)
+		if err != nil {
+			s.FetchError = err.Error()
+			return
+		}
+		s.Fetched = now
+	})
+	return was
+}
+
+func (r *Reconciler) showCompile(err error) (was string) {
+	r.show(func(s *status.Status) {
+		was, s.CompileError = s.CompileError, ""
+		if err != nil {
+			s.CompileError = err.Error()
+		}
+	})
+	return was
+}
+
+func (r *Reconciler) showNotes() {
+	suspended := r.book.now().Suspended
+	r.show(func(s *status.Status) {
+		s.Suspended = suspended
+		if suspended == nil {
+			s.Pending = nil
+		}
+	})
+}
+
+func (r *Reconciler) showTargetError(t *target, err error) {
+	suspended := r.book.now().Suspended != nil
+	r.show(func(s *status.Status) {
+		if !suspended {
+			showCommit(s, t)
+		}
+		s.TargetError = err.Error()
+	})
+}
+
+// showSync shows what came of a sync. Only now does the status name its
+// commit, so that whoever waits for a commit finds it live.
+func (l *loop) showSync(j *job, set engine.ChangeSet, failed []engine.Change, now time.Time) {
+	changed := set.Changed().Changes
+	changed = changed[:min(len(changed), maxChanges)]
+	summary := set.Summary()
+	if j.target.result.Broken && len(effects(set)) == 0 {
+		summary = "nothing was changed: the fleet has problems"
+	}
+	if j.suspended {
+		c := j.target.commit
+		l.show(func(s *status.Status) {
+			s.TargetError = ""
+			s.Pending = &status.Pending{Commit: c.Hash, Time: c.Time, Subject: c.Subject, Summary: summary, Changes: changed, Problems: j.target.result.Problems}
+		})
+		return
+	}
+	l.show(func(s *status.Status) {
+		showCommit(s, j.target)
+		s.TargetError = ""
+		s.Held, s.Waiting, s.Failed, s.Summary = only(set, engine.Held), only(set, engine.Waiting), failed, summary
+		if len(effects(set))+len(only(set, engine.Failed)) > 0 {
+			s.Changes = changed
+		}
+		if len(failed) == 0 && !j.target.result.Broken {
+			s.Synced = now
+		}
+	})
+}
+
+// showCommit names a commit as the one that the target follows.
+func showCommit(s *status.Status, t *target) {
+	s.Commit, s.Time, s.Subject = t.commit.Hash, t.commit.Time, t.commit.Subject
+	s.Problems, s.Sites, s.Warnings = t.result.Problems, nil, nil
+	for _, site := range t.result.Sites {
+		s.Sites = append(s.Sites, status.Site{Name: site.Name, Broken: site.Broken, Cameras: len(site.Cameras)})
+	}
+	for _, w := range t.result.Warnings {
+		s.Warnings = append(s.Warnings, w.Error())
+	}
+	if len(t.unknown) > 0 {
+		s.Warnings = append(s.Warnings, fmt.Sprintf(
+			"it is not known how these broken sites last were: they are kept as they are, and not healed: %s", strings.Join(t.unknown, ", ")))
+	}
+}
+
+// heldNow is the commit that may be approved, and how much of it is held.
+func (r *Reconciler) heldNow() (string, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.shown.status.Commit, len(r.shown.status.Held)
+}
