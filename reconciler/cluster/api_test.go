@@ -63,7 +63,7 @@ func TestNameIsTaken(t *testing.T) {
 	if c := find(set, w.id("NetworkPolicy", "camera-east")); c.Action != engine.Created {
 		t.Errorf("the others: %v", c)
 	}
-	if c := find(set, w.id("Pod", "camera-east")); c.Action != engine.Failed || !strings.Contains(c.Reason, "owner") {
+	if c := find(set, w.id("Pod", "camera-east")); c.Action != engine.Failed || !strings.Contains(c.Reason, "its configuration") {
 		t.Errorf("the Pod without its configuration: %v", c)
 	}
 	if after := w.see("ConfigMap", "camera-east"); after.GetResourceVersion() != before.GetResourceVersion() {
@@ -96,6 +96,7 @@ func TestPutBack(t *testing.T) {
 	if data["camera.json"] != wanted || data["theirs"] != "stays" || notes["their/note"] != "stays" || notes["camfleet.dev/source"] == "nowhere" {
 		t.Errorf("it is now %v, %v", data, notes)
 	}
+	w.until("it is told", func() bool { return len(w.events(id.Name)) > 0 })
 	said := w.events(id.Name)
 	if len(said) != 1 || !strings.Contains(said[0], "kubectl-edit had changed") || !strings.Contains(said[0], "data.camera.json") {
 		t.Errorf("events: %q", said)
@@ -142,7 +143,7 @@ func TestRefusedReplacement(t *testing.T) {
 	body = strings.Replace(body, r.Objects[i].Hash, "another", 1)
 	r.Objects[i].Body, r.Objects[i].Hash = []byte(body), "another"
 	c := find(w.sync(r), w.id("Pod", "camera-north"))
-	if c.Action != engine.Failed || c.Tried != engine.Replaced || !strings.Contains(c.Reason, "keeps running") || !strings.Contains(c.Reason, "allowPrivilegeEscalation") {
+	if c.Action != engine.Failed || c.Tried != engine.Replaced || !strings.Contains(c.Reason, "the old Pod stays") || !strings.Contains(c.Reason, "allowPrivilegeEscalation") {
 		t.Errorf("refused: %v", c)
 	}
 	if after := w.see("Pod", "camera-north"); after.GetUID() != before.GetUID() || after.GetDeletionTimestamp() != nil {

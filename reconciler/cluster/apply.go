@@ -17,9 +17,7 @@ import (
 // Apply implements engine.Cluster. It may be called from several goroutines,
 // for different objects, after a List.
 func (c *Cluster) Apply(ctx context.Context, step engine.Step) error {
-	c.mu.Lock()
-	w := c.watched
-	c.mu.Unlock()
+	w := c.current()
 	if w == nil {
 		return fmt.Errorf("applying %s: nothing was listed yet", step.ID())
 	}
@@ -31,13 +29,16 @@ func (c *Cluster) Apply(ctx context.Context, step engine.Step) error {
 	if ns := step.ID().Namespace; ns != "" {
 		t.api = c.Client.Resource(k.resource()).Namespace(ns)
 	}
+	pod := k.Kind == "Pod"
 	switch {
 	case step.Action == engine.Created:
 		return t.create(ctx)
 	case step.Action == engine.Deleted:
 		return t.remove(ctx)
-	case step.Action == engine.Replaced && k.Kind == "Pod":
+	case step.Action == engine.Replaced && pod:
 		return t.replace(ctx)
+	case step.Action == engine.Configured && pod:
+		return t.configurePod(ctx)
 	case step.Action == engine.Replaced || step.Action == engine.Configured:
 		return t.configure(ctx)
 	}
@@ -59,7 +60,10 @@ const never = "1"
 // create applies an object that does not exist. One request creates it and
 // makes us the manager of its fields, and fails when the name is taken.
 func (t taker) create(ctx context.Context) error {
-	want, err := t.body(ctx)
+	if err := t.open(); err != nil {
+		return err
+	}
+	want, err := t.body()
 	if err != nil {
 		return err
 	}
@@ -71,6 +75,16 @@ func (t taker) create(ctx context.Context) error {
 	return said("creating it", err)
 }
 
+// open says whether the namespace takes new objects. One that is ending does
+// not; asking for each of its objects would be a request each.
+func (t taker) open() error {
+	ns := t.watch.get(object.ID{APIVersion: "v1", Kind: "Namespace", Name: t.step.ID().Namespace})
+	if ns != nil && ns.DeletionTimestamp != nil {
+		return fmt.Errorf("somebody is deleting its namespace, %s: it is made anew when that has ended", ns.Name)
+	}
+	return nil
+}
+
 // taken says whose the object is that has the name already. One that is just
 // what we wanted is the answer to a request whose answer was lost.
 func (t taker) taken(ctx context.Context, conflict error) error {
@@ -78,45 +92,60 @@ func (t taker) taken(ctx context.Context, conflict error) error {
 	if err != nil {
 		return said("it exists already, and cannot be read", err)
 	}
-	labels := found.GetLabels()
-	if labels[object.LabelManagedBy] != object.ManagedBy || labels[object.LabelFleet] != t.watch.fleet {
-		return fmt.Errorf("somebody else's object has this name%s: rename one of them, or delete the other one if nobody needs it", whose(labels))
-	}
 	e, err := newEntry(found)
-	if err == nil && string(e.live.Body) == string(t.step.Want.Body) && found.GetDeletionTimestamp() == nil {
+	if err != nil {
+		return fmt.Errorf("it exists already: %w", err)
+	}
+	labels := found.GetLabels()
+	switch {
+	case labels[object.LabelManagedBy] != object.ManagedBy || labels[object.LabelFleet] != t.watch.fleet:
+		return stranger(e, labels)
+	case found.GetDeletionTimestamp() != nil:
+		return fmt.Errorf("the old one is still ending: it is made anew when that is gone")
+	case string(e.live.Body) == string(t.step.Want.Body):
 		t.watch.wrote(t.step.Want, e)
 		return nil
 	}
 	return said("it exists already, and was not seen yet", conflict)
 }
 
-func whose(labels map[string]string) string {
+// stranger says whose an object is that is not this fleet's.
+func stranger(e *entry, labels map[string]string) error {
+	whose := ""
 	if fleet := labels[object.LabelFleet]; fleet != "" {
-		return " (it is of the fleet with the uid " + fleet + ")"
+		whose = " (it is of the fleet with the uid " + fleet + ")"
+	} else if by := labels[object.LabelManagedBy]; by != "" {
+		whose = " (its label says that it is managed by " + by + ")"
 	}
-	if by := labels[object.LabelManagedBy]; by != "" {
-		return " (its label says that it is managed by " + by + ")"
+	if e.ours {
+		return fmt.Errorf("somebody has changed its label %s or %s%s, so that it counts as somebody else's: "+
+			"put the labels back, or delete it", object.LabelManagedBy, object.LabelFleet, whose)
 	}
-	return ""
+	return fmt.Errorf("somebody else's object has this name%s: rename one of them, or delete the other one if nobody needs it", whose)
 }
 
 // configure changes an object in place. Fields of ours that somebody else has
 // changed are put back, and it is said who that was.
 func (t taker) configure(ctx context.Context) error {
-	want, err := t.body(ctx)
+	want, err := t.body()
 	if err != nil {
 		return err
 	}
 	want.SetUID(types.UID(t.step.Live.UID)) // this very object, or none
+	before := t.watch.get(t.step.Want.ID)
 	err = t.apply(ctx, want, false)
 	others := takenBy(err)
-	if len(others) == 0 {
+	if len(others) > 0 {
+		if err := t.apply(ctx, want, true); err != nil {
+			return said("putting back fields that "+others.names()+" changed", err)
+		}
+		t.putBack(others)
+	} else if err != nil {
 		return said("changing it", err)
 	}
-	if err := t.apply(ctx, want, true); err != nil {
-		return said("putting back fields that "+others.names()+" changed", err)
+	if before != nil && before.forged() {
+		t.tookOver(before.by)
 	}
-	t.putBack(ctx, others)
 	return nil
 }
 
@@ -124,11 +153,15 @@ func (t taker) configure(ctx context.Context) error {
 func (t taker) remove(ctx context.Context) error {
 	id, uid := t.step.Live.ID, types.UID(t.step.Live.UID)
 	background := metav1.DeletePropagationBackground
-	err := t.retry(ctx, func(ctx context.Context) error {
-		return t.api.Delete(ctx, id.Name, metav1.DeleteOptions{
-			Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background,
-		})
-	})
+	options := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background}
+	if t.step.Fenced {
+		options.GracePeriodSeconds = new(int64) // nobody is there to end it gracefully
+	}
+	if e := t.watch.get(id); t.step.Action == engine.Deleted && e != nil && e.UID == uid && !e.ours {
+		return fmt.Errorf("it has the labels of this fleet, but camfleet has never applied it: " +
+			"whoever does not need it deletes it")
+	}
+	err := t.retry(ctx, func(ctx context.Context) error { return t.api.Delete(ctx, id.Name, options) })
 	if apierrors.IsConflict(err) {
 		found, getErr := t.api.Get(ctx, id.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(getErr) || getErr == nil && found.GetUID() != uid {
@@ -148,7 +181,7 @@ func (t taker) remove(ctx context.Context) error {
 }
 
 // body is the wanted object, with its owner.
-func (t taker) body(_ context.Context) (*unstructured.Unstructured, error) {
+func (t taker) body() (*unstructured.Unstructured, error) {
 	u := &unstructured.Unstructured{}
 	if err := u.UnmarshalJSON(t.step.Want.Body); err != nil {
 		return nil, fmt.Errorf("reading the rendered object: %w", err)
@@ -156,7 +189,7 @@ func (t taker) body(_ context.Context) (*unstructured.Unstructured, error) {
 	if t.step.Want.Kind != "Pod" || t.step.Want.Role != object.RoleCamera {
 		return u, nil
 	}
-	id := object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: t.step.Want.Namespace, Name: t.step.Want.Name}
+	id := t.config()
 	owner := t.watch.get(id)
 	if owner == nil || owner.DeletionTimestamp != nil {
 		return nil, fmt.Errorf("its owner, %s, is not there", id)
@@ -168,10 +201,16 @@ func (t taker) body(_ context.Context) (*unstructured.Unstructured, error) {
 	return u, nil
 }
 
-// apply applies an object, and takes up what the server made of it.
-func (t taker) apply(ctx context.Context, u *unstructured.Unstructured, force bool) error {
+// config is the ConfigMap of a camera's Pod, which owns it.
+func (t taker) config() object.ID {
+	return object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: t.step.Want.Namespace, Name: t.step.Want.Name}
+}
+
+// apply applies an object, or one of its subresources, and takes up what the
+// server made of it.
+func (t taker) apply(ctx context.Context, u *unstructured.Unstructured, force bool, subresources ...string) error {
 	return t.retry(ctx, func(ctx context.Context) error {
-		made, err := t.api.Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: force})
+		made, err := t.api.Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: force}, subresources...)
 		if err != nil {
 			return err
 		}
@@ -182,4 +221,20 @@ func (t taker) apply(ctx context.Context, u *unstructured.Unstructured, force bo
 		t.watch.wrote(t.step.Want, e)
 		return nil
 	})
+}
+
+// putBack says, in the log and as an Event of the object, that fields which
+// other managers had changed have our values again.
+func (t taker) putBack(by others) {
+	t.Log.Warn("fields were put back", "object", t.step.Want.ID, "site", t.step.Want.Site, "camera", t.step.Want.Camera, "by", by.String())
+	t.tell(happening{
+		id: t.step.Want.ID, uid: t.step.Live.UID, warning: true,
+		reason: "FieldsPutBack", message: "put back to what Git says: " + by.String(),
+	})
+}
+
+// tookOver says that an object which somebody else had applied is camfleet's now.
+func (t taker) tookOver(from string) {
+	t.Log.Info("taken over", "object", t.step.Want.ID, "site", t.step.Want.Site, "camera", t.step.Want.Camera, "from", from)
+	t.tell(happening{id: t.step.Want.ID, uid: t.step.Live.UID, reason: "TakenOver", message: "taken over from " + from})
 }

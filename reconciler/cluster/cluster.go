@@ -38,6 +38,8 @@ type Cluster struct {
 
 	mu      sync.Mutex
 	watched *watch
+	events  *recorder
+	closed  bool
 }
 
 var _ engine.Cluster = (*Cluster)(nil)
@@ -71,24 +73,10 @@ func (c *Cluster) List(ctx context.Context, fleet string) ([]engine.Live, error)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, orElse(c.Sync, defaultSync), fmt.Errorf("the API server took too long"))
 	defer cancel()
-	if err := w.synced(ctx); err != nil {
+	if err := w.synced(ctx, c.kinds()); err != nil {
 		return nil, err
 	}
-	entries := w.all()
-	out := make([]engine.Live, 0, len(entries))
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range entries {
-		if e.foreign() {
-			continue
-		}
-		live := e.live
-		if s, ok := w.settled[live.ID]; ok && s.made == string(live.Body) {
-			live.Body = []byte(s.want)
-		}
-		out = append(out, live)
-	}
-	return out, nil
+	return w.list(), nil
 }
 
 // watch is the watch of a fleet, begun if need be.
@@ -113,13 +101,23 @@ func (c *Cluster) kinds() []Kind {
 	return Kinds()
 }
 
+func (c *Cluster) current() *watch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.watched
+}
+
 // Close stops watching, and waits until nothing of it runs any more.
 func (c *Cluster) Close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.watched != nil {
-		c.watched.close()
-		c.watched = nil
+	w, r := c.watched, c.events
+	c.watched, c.events, c.closed = nil, nil, true
+	c.mu.Unlock()
+	if w != nil {
+		w.close()
+	}
+	if r != nil {
+		r.close()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
 
@@ -13,31 +14,50 @@ import (
 	"camfleet.dev/reconciler/engine"
 )
 
-// entry is what the cache keeps of an object: our fields, encoded once, and
-// what names its version. Everything else is dropped as it comes in.
+// entry is what the cache keeps of an object: our fields, encoded once, what
+// names its version, and the little of its status that somebody asks for.
+// Everything else is dropped as it comes in.
 type entry struct {
-	metav1.ObjectMeta // Name, Namespace, UID, ResourceVersion, DeletionTimestamp; nothing else
+	metav1.ObjectMeta // Name, Namespace, UID, ResourceVersion, times of creation and deletion; nothing else
 	live              engine.Live
+	ours              bool      // we have applied it, at least once
+	owner             types.UID // of its controller, "" without one
+	by                string    // who has applied it, unless it is ours
+	state             state     // nil for kinds whose status nobody asks for
 }
 
 func newEntry(u *unstructured.Unstructured) (*entry, error) {
-	labels := u.GetLabels()
+	labels, notes := u.GetLabels(), u.GetAnnotations()
 	e := &entry{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: u.GetName(), Namespace: u.GetNamespace(), UID: u.GetUID(),
-			ResourceVersion: u.GetResourceVersion(), DeletionTimestamp: u.GetDeletionTimestamp(),
+			Name: u.GetName(), Namespace: u.GetNamespace(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
+			CreationTimestamp: u.GetCreationTimestamp(), DeletionTimestamp: u.GetDeletionTimestamp(),
 		},
 		live: engine.Live{
 			ID:     object.ID{APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()},
 			Site:   labels[object.LabelSite],
 			Camera: labels[object.LabelCamera],
 			Role:   labels[object.LabelRole],
-			Hash:   u.GetAnnotations()[object.AnnotationHash],
+			Hash:   notes[object.AnnotationHash],
 			UID:    string(u.GetUID()),
+			Keep:   notes[object.AnnotationPrune] == object.PruneDisabled,
 		},
 	}
-	var err error
-	e.live.Body, err = owned(u)
+	if owner := metav1.GetControllerOfNoCopy(u); owner != nil {
+		e.owner = owner.UID
+	}
+	var errState, err error
+	e.state, errState = newState(u)
+	if p, ok := e.state.(*podState); ok {
+		e.live.Pod = &p.Pod
+	}
+	e.live.Body, e.ours, err = owned(u)
+	if !e.ours {
+		e.by = appliers(u)
+	}
+	if err == nil {
+		err = errState
+	}
 	return e, err
 }
 
@@ -51,18 +71,27 @@ func stripper(log *slog.Logger) cache.TransformFunc {
 		}
 		e, err := newEntry(u)
 		if err != nil {
-			log.Warn("it is taken for an object that we own no field of", "error", err)
-			e.live.Body = []byte("{}")
+			log.Warn("it is not read as a whole", "object", e.live.ID, "error", err)
+			if e.live.Body == nil {
+				e.live.Body = []byte("{}")
+			}
 		}
 		return e, nil
 	}
 }
 
 // foreign tells whether an entry is not the engine's business, although it has
-// our labels: what placement makes is planned, and removed, by placement.
+// our labels: what placement makes is planned, and removed, by placement; what
+// a controller makes from an object of ours (an overlay may put our labels on a
+// Deployment's Pods, too) is that controller's.
 func (e *entry) foreign() bool {
-	return e.live.Kind == "Pod" && e.live.Role == object.RoleTask || e.live.Kind == "ConfigMap" && e.Name == "assignments"
+	return e.live.Kind == "Pod" && e.live.Role == object.RoleTask || e.live.Kind == "ConfigMap" && e.Name == "assignments" ||
+		e.owner != "" && !e.ours
 }
+
+// forged tells whether an entry has our labels, and was never applied by us:
+// it may be taken over when Git has it, and is not ours to delete.
+func (e *entry) forged() bool { return !e.ours && !e.foreign() }
 
 // newer tells whether e is a later version than o, of the same kind.
 func (e *entry) newer(o *entry) bool {
@@ -70,8 +99,10 @@ func (e *entry) newer(o *entry) bool {
 	return err == nil && n > 0
 }
 
-// same tells whether nothing that we look at differs: a Pod's status changes often.
+// same tells whether nothing differs that needs a look. What runs changes its
+// status often; what of that matters is said by each state.
 func (e *entry) same(o *entry) bool {
-	return e.UID == o.UID && e.live.Hash == o.live.Hash && (e.DeletionTimestamp == nil) == (o.DeletionTimestamp == nil) &&
-		bytes.Equal(e.live.Body, o.live.Body)
+	return e.UID == o.UID && (e.DeletionTimestamp == nil) == (o.DeletionTimestamp == nil) &&
+		e.ours == o.ours && e.owner == o.owner && e.live.Hash == o.live.Hash && e.live.Keep == o.live.Keep &&
+		bytes.Equal(e.live.Body, o.live.Body) && sameState(e.state, o.state)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -20,22 +21,28 @@ import (
 const (
 	attempts       = 5
 	firstWait      = 100 * time.Millisecond
+	longestWait    = 2 * time.Second
+	moreAttempts   = 10 // some 10 s, for what a controller has to do first
 	requestTimeout = 30 * time.Second
 )
 
 // retry does a request until it is answered, or has failed for a reason that
 // does not pass by itself. f must be fit to be done twice.
 func (c *Cluster) retry(ctx context.Context, f func(context.Context) error) error {
-	for i := range attempts {
+	most := attempts
+	for i := 0; ; i++ {
 		err := func() error {
 			ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 			defer cancel()
 			return f(ctx)
 		}()
-		if err == nil || !passing(err) || ctx.Err() != nil || i == attempts-1 {
+		if settlingIn(err) {
+			most = moreAttempts
+		}
+		if err == nil || !passing(err) || ctx.Err() != nil || i >= most-1 {
 			return err
 		}
-		wait := firstWait << i
+		wait := min(firstWait<<i, longestWait)
 		timer := time.NewTimer(wait/2 + rand.N(wait))
 		select {
 		case <-timer.C:
@@ -44,11 +51,19 @@ func (c *Cluster) retry(ctx context.Context, f func(context.Context) error) erro
 			return err
 		}
 	}
-	return nil // not reached: the last attempt returns
+}
+
+// settlingIn tells whether a Pod was refused because its namespace is so new
+// that it has no ServiceAccount yet: a controller makes it, soon.
+func settlingIn(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "error looking up service account")
 }
 
 // passing tells whether an error says something about now, and not about the object.
 func passing(err error) bool {
+	if settlingIn(err) {
+		return true
+	}
 	if _, waits := apierrors.SuggestsClientDelay(err); waits {
 		return true
 	}
@@ -65,6 +80,9 @@ const longest = 240
 func said(what string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return &refusal{what + ": somebody is deleting its namespace; it is made anew when that has ended", err}
 	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,14 +15,20 @@ import (
 // manager is the name under which we apply fields.
 const manager = "camfleet"
 
+// resizeSubresource is where the CPU and memory of a running Pod are applied.
+const resizeSubresource = "resize"
+
 // owned is the JSON of exactly the fields of u that we applied, as they are
 // now, in the spelling of the compiler: sorted keys and no white space. What
 // names the object is always in it; the owner, which we add to a Pod, never is.
-func owned(u *unstructured.Unstructured) (json.RawMessage, error) {
+// applied is false when nobody ever applied it in our name.
+func owned(u *unstructured.Unstructured) (body json.RawMessage, applied bool, err error) {
+	fields, err := ours(u)
+	if err != nil {
+		return nil, false, err
+	}
 	out := map[string]any{}
-	if fields, err := ours(u); err != nil {
-		return nil, err
-	} else if fields != nil {
+	if fields != nil {
 		out, _ = project("", u.Object, fields).(map[string]any)
 	}
 	metadata, ok := out["metadata"].(map[string]any)
@@ -34,18 +41,20 @@ func owned(u *unstructured.Unstructured) (json.RawMessage, error) {
 		metadata["namespace"] = ns
 	}
 	out["apiVersion"], out["kind"], out["metadata"] = u.GetAPIVersion(), u.GetKind(), metadata
-	body, err := json.Marshal(out)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the fields of %s/%s: %w", u.GetNamespace(), u.GetName(), err)
+	if body, err = json.Marshal(out); err != nil {
+		return nil, fields != nil, fmt.Errorf("encoding the fields of %s/%s: %w", u.GetNamespace(), u.GetName(), err)
 	}
-	return body, nil
+	return body, fields != nil, nil
 }
 
-// ours is our entry of managedFields: nil when we own nothing. An entry of
-// another API version speaks of other fields, so it does not count.
+// ours are the fields that we applied, to the object and through the
+// subresource resize: nil when we own nothing. An entry of another API version
+// speaks of other fields, so it does not count.
 func ours(u *unstructured.Unstructured) (map[string]any, error) {
+	var out map[string]any
 	for _, e := range u.GetManagedFields() {
-		if e.Manager != manager || e.Operation != metav1.ManagedFieldsOperationApply || e.Subresource != "" ||
+		if e.Manager != manager || e.Operation != metav1.ManagedFieldsOperationApply ||
+			e.Subresource != "" && e.Subresource != resizeSubresource ||
 			e.APIVersion != u.GetAPIVersion() || e.FieldsV1 == nil {
 			continue
 		}
@@ -53,9 +62,39 @@ func ours(u *unstructured.Unstructured) (map[string]any, error) {
 		if err := json.Unmarshal(e.FieldsV1.GetRawBytes(), &fields); err != nil {
 			return nil, fmt.Errorf("reading managedFields of %s/%s: %w", u.GetNamespace(), u.GetName(), err)
 		}
-		return fields, nil
+		out = union(out, fields)
 	}
-	return nil, nil
+	return out, nil
+}
+
+// appliers are those who manage the object itself, and not its status.
+func appliers(u *unstructured.Unstructured) string {
+	var names []string
+	for _, e := range u.GetManagedFields() {
+		if e.Subresource == "" && !slices.Contains(names, e.Manager) {
+			names = append(names, e.Manager)
+		}
+	}
+	if len(names) == 0 {
+		return "somebody"
+	}
+	return strings.Join(names, " and ")
+}
+
+// union adds the fields of b to those of a, which it may change.
+func union(a, b map[string]any) map[string]any {
+	if a == nil {
+		return b
+	}
+	for key, sub := range b {
+		of, ok := a[key].(map[string]any)
+		if more, is := sub.(map[string]any); ok && is {
+			a[key] = union(of, more)
+		} else {
+			a[key] = sub
+		}
+	}
+	return a
 }
 
 // project is the part of v that fields (in the form of fieldsV1, see

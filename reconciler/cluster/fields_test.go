@@ -68,7 +68,7 @@ func TestOwned(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := owned(live(t, c.live, c.fields))
+			got, _, err := owned(live(t, c.live, c.fields))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -55,7 +55,7 @@ type traffic struct {
 
 func (c *traffic) RoundTrip(r *http.Request) (*http.Response, error) {
 	// What informers do: they watch, or list whole kinds.
-	if r.Method == http.MethodGet && strings.Contains(r.URL.RawQuery, "labelSelector=") {
+	if q := r.URL.RawQuery; r.Method == http.MethodGet && (strings.Contains(q, "labelSelector=") || strings.Contains(q, "watch=true") || strings.HasSuffix(r.URL.Path, "/nodes")) {
 		return c.next.RoundTrip(r)
 	}
 	c.mu.Lock()
@@ -199,7 +199,7 @@ func (w *world) settled(r *object.Result) {
 // restart is a new process: nothing is known any more.
 func (w *world) restart() {
 	w.Close()
-	w.Cluster.watched = nil
+	w.closed = false
 }
 
 func (w *world) namespace() string { return "camfleet-" + w.site }

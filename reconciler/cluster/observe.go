@@ -17,7 +17,7 @@ type Observation struct {
 	// Nodes are all nodes of the cluster; nil when they may not be read, for
 	// which Warnings has the reason.
 	Nodes []Node
-	// Warnings are what the cluster cannot tell, or leaves alone, and why. Sorted.
+	// Warnings are what the cluster cannot tell, or leaves alone, and why.
 	Warnings []string
 }
 

@@ -36,7 +36,7 @@ func TestRecorded(t *testing.T) {
 			t.Fatal(err)
 		}
 		kinds[u.GetKind()] = true
-		got, err := owned(u)
+		got, _, err := owned(u)
 		if err != nil {
 			t.Fatal(err)
 		}

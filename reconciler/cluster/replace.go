@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -11,25 +12,49 @@ import (
 // one goes only when the API server has said that it would take the new one;
 // the camera is dark from then on until the new one runs.
 //
-// A crash, or the end of ctx, in between leaves the camera without a Pod: the
-// next plan creates it.
+// Who ends ctx may do so until the old one is gone; then the new one is made
+// all the same, because nobody can say how long it takes until the next plan.
+// A crash in between leaves the camera without a Pod: the next plan creates it.
 func (t taker) replace(ctx context.Context) error {
+	if err := t.open(); err != nil {
+		return fmt.Errorf("the old Pod stays: %w", err)
+	}
 	if err := t.rehearse(ctx); err != nil {
-		return fmt.Errorf("the old Pod keeps running: %w", err)
+		return fmt.Errorf("the old Pod stays: %w", err)
 	}
 	if err := t.remove(ctx); err != nil {
 		return fmt.Errorf("replacing the Pod: %w", err)
 	}
+	ctx, cancel := outlive(ctx, lastMoment)
+	defer cancel()
 	if err := t.create(ctx); err != nil {
 		return fmt.Errorf("the old Pod is gone, and the new one is not there: %w", err)
 	}
 	return nil
 }
 
+// lastMoment is for finishing what must not be left half done.
+const lastMoment = 10 * time.Second
+
+// outlive returns a context that ends some time after ctx.
+func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(by)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() { stop(); cancel() }
+}
+
 // rehearse asks the API server to create the new Pod under another name,
 // without doing it. Any answer but yes keeps the old one.
 func (t taker) rehearse(ctx context.Context) error {
-	next, err := t.body(ctx)
+	next, err := t.body()
 	if err != nil {
 		return err
 	}

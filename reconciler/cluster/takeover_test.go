@@ -92,6 +92,7 @@ spec:
 	}
 	w.until("the drift is seen", func() bool { return len(w.plan(r).Changed().Changes) > 0 })
 	w.mustSync(r)
+	w.until("it is told", func() bool { return len(w.events(id.Name)) > 0 })
 	if said := w.events(id.Name); len(said) != 1 || !strings.Contains(said[0], "helm had changed") {
 		t.Errorf("events: %q", said)
 	}

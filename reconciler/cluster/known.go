@@ -1,0 +1,128 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"camfleet.dev/compiler/object"
+)
+
+// lag is how long an informer may be behind what we wrote, before we believe
+// the informer.
+const lag = 10 * time.Second
+
+type written struct {
+	entry *entry
+	until time.Time
+}
+
+// settled is what an API server made of a body that we applied, when it is not
+// the same: a default inside an atomic list, another spelling. As long as the
+// fields stand like this, the object is as it is wanted.
+type settled struct{ want, made string }
+
+// move wakes whoever waits. The caller holds mu.
+func (w *watch) move() {
+	close(w.moved)
+	w.moved = make(chan struct{})
+}
+
+// wrote takes up the answer to a write, so that who reads next reads it,
+// however far behind the informer is.
+func (w *watch) wrote(want *object.Object, e *entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if string(e.live.Body) != string(want.Body) {
+		w.settled[want.ID] = settled{want: string(want.Body), made: string(e.live.Body)}
+	} else {
+		delete(w.settled, want.ID)
+	}
+	if cached := w.cached(want.ID); cached == nil || e.newer(cached) {
+		w.written[want.ID] = written{entry: e, until: time.Now().Add(lag)}
+	}
+	w.move()
+}
+
+// cached is what the informer shows, or nil.
+func (w *watch) cached(id object.ID) *entry {
+	informer := w.informers[name{id.APIVersion, id.Kind}]
+	if informer == nil {
+		return nil
+	}
+	key := id.Name
+	if id.Namespace != "" {
+		key = id.Namespace + "/" + id.Name
+	}
+	obj, ok, err := informer.GetStore().GetByKey(key)
+	if !ok || err != nil {
+		return nil
+	}
+	e, _ := obj.(*entry)
+	return e
+}
+
+// get is the newest that is known of an object, or nil when it does not exist.
+func (w *watch) get(id object.ID) *entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.newest(id, w.cached(id))
+}
+
+// newest chooses between what an informer shows and what we wrote. The caller holds mu.
+func (w *watch) newest(id object.ID, cached *entry) *entry {
+	p, ok := w.written[id]
+	switch {
+	case !ok:
+		return cached
+	case time.Now().After(p.until):
+		delete(w.written, id)
+		return cached
+	case cached != nil && !p.entry.newer(cached):
+		return cached
+	}
+	return p.entry
+}
+
+// gone waits until the object with this UID does not exist any more.
+func (w *watch) gone(ctx context.Context, id object.ID, uid string) error {
+	for {
+		w.mu.Lock()
+		moved := w.moved
+		e := w.newest(id, w.cached(id))
+		w.mu.Unlock()
+		if e == nil || string(e.UID) != uid {
+			return nil
+		}
+		timer := time.NewTimer(lag)
+		select {
+		case <-moved:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+		timer.Stop()
+	}
+}
+
+// all is everything that is known, in no order.
+func (w *watch) all() []*entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []*entry
+	for _, informer := range w.informers {
+		for _, obj := range informer.GetStore().List() {
+			if e, ok := obj.(*entry); ok {
+				out = append(out, w.newest(e.live.ID, e))
+			}
+		}
+	}
+	for id := range w.written {
+		if w.cached(id) == nil {
+			if e := w.newest(id, nil); e != nil {
+				out = append(out, e)
+			}
+		}
+	}
+	return out
+}
