@@ -125,7 +125,7 @@ func (c *rtsp2hlsCommand) serve(ctx context.Context, log *slog.Logger, sup *supe
 	if len(servers) == 1 {
 		mux.Handle("GET /metrics", metricsHandler)
 	}
-	handlers := []http.Handler{mux, onlyMetrics(metricsHandler)}
+	handlers := []http.Handler{mux, onlyMetrics(metricsHandler, sup.HealthHandler())}
 
 	// The HTTP servers end last, so that /healthz answers while cameras finish.
 	serveCtx, stopServers := context.WithCancel(context.WithoutCancel(ctx))
@@ -169,9 +169,11 @@ func (c *rtsp2hlsCommand) serve(ctx context.Context, log *slog.Logger, sup *supe
 	return nil
 }
 
-func onlyMetrics(h http.Handler) http.Handler {
+// onlyMetrics has no video: what looks after many workers may reach it.
+func onlyMetrics(metrics, health http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", h)
+	mux.Handle("GET /metrics", metrics)
+	mux.Handle("/", health)
 	return mux
 }
 

@@ -237,7 +237,7 @@ func TestWorkerRecordsAndShows(t *testing.T) {
 	w.eventually("both are recorded", func() bool { return len(w.segments("north")) > 1 && len(w.segments("south")) > 1 })
 	for path, want := range map[string]int{
 		"/live/gate/nobody/index.m3u8": 404, "/live/yard/north/index.m3u8": 404, "/live/gate/north/": 404,
-		"/live/gate/north/x": 404, "/": 404, "/healthz": 200, "/metrics": 200, "/live/gate/../../etc/passwd": 404,
+		"/live/gate/north/x": 404, "/": 404, "/healthz": 200, "/readyz": 200, "/metrics": 200, "/live/gate/../../etc/passwd": 404,
 	} {
 		if status, body, err := w.get(path); status != want || err != nil {
 			t.Errorf("GET %s: %d %.80q %v, want %d", path, status, body, err, want)
@@ -341,6 +341,9 @@ func TestPasswordIsNowhere(t *testing.T) {
 	w.eventually("the camera refuses", func() bool { return w.states()["north"] == "unauthorized" })
 	if status, _, err := w.get("/healthz"); status != http.StatusOK || err != nil {
 		t.Errorf("healthz: %d %v: a camera's mood is no fault of the worker", status, err)
+	}
+	if status, body, err := w.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"state":"unauthorized"`) || !strings.Contains(body, `"message":"`) || err != nil {
+		t.Errorf("readyz: %d %s %v: nothing is recorded", status, body, err)
 	}
 	secret := w.path("secrets/gate/cameras")
 	if err := os.MkdirAll(secret, 0o700); err != nil {

@@ -13,9 +13,10 @@ import (
 // healthy: not the camera's mood (one that is away is healthy), but work that
 // is not done.
 type Health struct {
-	State  string    `json:"state"`
-	Since  time.Time `json:"since,omitzero"`
-	Reason string    `json:"reason,omitempty"`
+	State   string    `json:"state"`
+	Since   time.Time `json:"since,omitzero"`
+	Message string    `json:"message,omitempty"` // about State
+	Reason  string    `json:"reason,omitempty"`
 }
 
 // setState changes the camera's state; status.json is written only when it says something new.
@@ -27,7 +28,7 @@ func (c *Camera) setState(s archive.State, message string) {
 	}
 	c.status.Message = message
 	c.o.Metrics.State(string(s))
-	health := Health{State: string(s), Since: c.status.Since, Reason: c.Health().Reason}
+	health := Health{State: string(s), Since: c.status.Since, Message: message, Reason: c.Health().Reason}
 	c.health.Store(&health)
 	c.publish()
 }
@@ -53,7 +54,7 @@ const lateAfter = 3
 
 // lookHealth works Health out.
 func (c *Camera) lookHealth(s *session) {
-	h := Health{State: string(c.status.State), Since: c.status.Since}
+	h := Health{State: string(c.status.State), Since: c.status.Since, Message: c.status.Message}
 	if recording(c.cfg).Enabled && c.writer != nil {
 		h.Reason = c.lateness(s)
 	}

@@ -3,14 +3,23 @@ package supervisor
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// Handler serves GET /live/<site>/<camera>/… and /healthz.
+// Handler serves GET /live/<site>/<camera>/…, /healthz and /readyz.
 func (s *Supervisor) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/live/{site}/{camera}/{file}", s.serveLive)
+	mux.Handle("/", s.HealthHandler())
+	return mux
+}
+
+// HealthHandler serves /healthz and /readyz alone.
+func (s *Supervisor) HealthHandler() http.Handler {
+	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.serveHealth)
+	mux.HandleFunc("GET /readyz", s.serveReady)
 	return mux
 }
 
@@ -27,15 +36,26 @@ func (s *Supervisor) serveLive(w http.ResponseWriter, r *http.Request) {
 // is recorded and whose playlist is too old although it sends. A camera that is
 // away is no reason to restart the worker.
 func (s *Supervisor) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	reports := s.Reports()
+	answer(w, reports, !slices.ContainsFunc(reports, func(r Report) bool { return r.Reason != "" }))
+}
+
+// serveReady answers 503 unless all is as it is wanted: every camera that is
+// not disabled is live, and its playlist new. It is what a Pod's readiness
+// asks; what is not ready may still be healthy.
+func (s *Supervisor) serveReady(w http.ResponseWriter, _ *http.Request) {
+	reports := s.Reports()
+	answer(w, reports, len(reports) > 0 && !slices.ContainsFunc(reports, func(r Report) bool { return !r.ready() }))
+}
+
+func answer(w http.ResponseWriter, reports []Report, ok bool) {
 	body := struct {
 		Status  string   `json:"status"`
 		Cameras []Report `json:"cameras"`
-	}{"ok", s.Reports()}
+	}{"ok", reports}
 	status := http.StatusOK
-	for _, r := range body.Cameras {
-		if r.Reason != "" {
-			body.Status, status = "failing", http.StatusServiceUnavailable
-		}
+	if !ok {
+		body.Status, status = "failing", http.StatusServiceUnavailable
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -39,11 +39,17 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		health Health
-		status int
+		status int // of /healthz
+		ready  int // of /readyz
 	}{
-		"live":        {Health{State: "live"}, 200},
-		"unreachable": {Health{State: "unreachable"}, 200},
-		"stuck":       {Health{State: "live", Reason: "the last segment is 9 s old"}, 503},
+		"live":         {Health{State: "live"}, 200, 200},
+		"disabled":     {Health{State: "disabled"}, 200, 200},
+		"connecting":   {Health{State: "connecting"}, 200, 503},
+		"unreachable":  {Health{State: "unreachable", Message: "no route to host"}, 200, 503},
+		"stale":        {Health{State: "stale", Message: "no packets for 6s"}, 200, 503},
+		"storage full": {Health{State: "storageFull"}, 200, 503},
+		"stuck":        {Health{State: "live", Reason: "the last segment is 9 s old"}, 503, 503},
+		"failed":       {Health{State: "failed", Reason: "panic"}, 503, 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -56,19 +62,33 @@ func TestHealth(t *testing.T) {
 			defer st.Close(t.Context()) //nolint:errcheck // not what is tested
 			st.Set(cameras("north"))
 			<-made
-			w := httptest.NewRecorder()
-			st.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
-			var body struct {
-				Status  string
-				Cameras []Report
-			}
-			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-				t.Fatal(err)
-			}
-			if w.Code != c.status || len(body.Cameras) != 1 || body.Cameras[0].State != c.health.State || body.Cameras[0].Reason != c.health.Reason {
-				t.Errorf("%d %+v, want %d %+v", w.Code, body, c.status, c.health)
+			for path, want := range map[string]int{"/healthz": c.status, "/readyz": c.ready} {
+				w := httptest.NewRecorder()
+				st.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+				var body struct {
+					Status  string
+					Cameras []Report
+				}
+				if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+					t.Fatal(err)
+				}
+				if w.Code != want || len(body.Cameras) != 1 || body.Cameras[0].Health != c.health || (body.Status == "ok") != (want == 200) {
+					t.Errorf("%s: %d %+v, want %d %+v", path, w.Code, body, want, c.health)
+				}
 			}
 		})
+	}
+}
+
+// TestNothingIsNotReady: a worker that has not read its configuration does no work.
+func TestNothingIsNotReady(t *testing.T) {
+	t.Parallel()
+	st := newStage()
+	defer st.Close(t.Context()) //nolint:errcheck // not what is tested
+	w := httptest.NewRecorder()
+	st.HealthHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), `"cameras":[]`) {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

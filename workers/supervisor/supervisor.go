@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"camfleet.dev/schema"
+	"camfleet.dev/workers/archive"
 	"camfleet.dev/workers/media"
 )
 
@@ -170,9 +171,15 @@ type Report struct {
 // Health is what a Camera says of itself. Reason tells why it is not healthy:
 // not the camera's mood (one that is away is healthy), but work that is not done.
 type Health struct {
-	State  string    `json:"state"`
-	Since  time.Time `json:"since,omitzero"`
-	Reason string    `json:"reason,omitempty"`
+	State   string    `json:"state"` // an archive.State, or failed
+	Since   time.Time `json:"since,omitzero"`
+	Message string    `json:"message,omitempty"` // about State
+	Reason  string    `json:"reason,omitempty"`
+}
+
+// ready tells whether the camera does what it is there for.
+func (h Health) ready() bool {
+	return h.Reason == "" && (h.State == string(archive.Live) || h.State == string(archive.Disabled))
 }
 
 // Reports are all cameras, sorted.

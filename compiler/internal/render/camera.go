@@ -78,7 +78,7 @@ func (r *renderer) cameraPod(name string, c schema.Camera) *corev1.Pod {
 		SecurityContext: locked(),
 		// Ready means that video is being recorded. Alive means only that the
 		// process answers: restarting it does not mend a camera.
-		ReadinessProbe: probe("/healthz", "live", 10, 3),
+		ReadinessProbe: probe("/readyz", "live", 10, 3),
 		LivenessProbe:  probe("/metrics", "metrics", 30, 4),
 	}}
 	r.schedule(&spec, c.Edge)
