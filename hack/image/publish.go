@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -57,7 +58,7 @@ func Write(index v1.ImageIndex, reference, path string) error {
 	}
 	// containerd names an image by the first, everybody else takes the second for its tag.
 	named := layout.WithAnnotations(map[string]string{
-		"io.containerd.image.name":          ref.Name(),
+		"io.containerd.image.name":          strings.Replace(ref.Name(), name.DefaultRegistry+"/", "docker.io/", 1),
 		"org.opencontainers.image.ref.name": ref.Identifier(),
 	})
 	if err := folder.AppendIndex(index, named); err != nil {
