@@ -176,9 +176,14 @@ func (l *loop) showSync(j *job, set engine.ChangeSet, failed []engine.Change, no
 		return
 	}
 	l.show(func(s *status.Status) {
+		// In a cluster every sync is followed by one that sees what it did: the
+		// summary stays that of the changes.
+		if len(changed)+len(s.Held)+len(s.Waiting)+len(s.Failed) > 0 || s.Commit != j.target.commit.Hash || s.TargetError != "" {
+			s.Summary = summary
+		}
 		showCommit(s, j.target)
 		s.TargetError = ""
-		s.Held, s.Waiting, s.Failed, s.Summary = only(set, engine.Held), only(set, engine.Waiting), failed, summary
+		s.Held, s.Waiting, s.Failed = only(set, engine.Held), only(set, engine.Waiting), failed
 		if len(effects(set))+len(only(set, engine.Failed)) > 0 {
 			s.Changes = changed
 		}

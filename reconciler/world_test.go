@@ -12,6 +12,7 @@ import (
 
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler"
+	"camfleet.dev/reconciler/engine"
 	. "camfleet.dev/reconciler/engine/enginetest"
 	"camfleet.dev/reconciler/internal/clock"
 	"camfleet.dev/reconciler/source"
@@ -36,6 +37,11 @@ type world struct {
 	noteErr  error
 	cluster  *Memory
 	done     chan struct{}
+	// What the world does before a call does anything; nil is nothing.
+	onFetch, onCompile func(ctx context.Context, hash string) error
+	onApply            func(ctx context.Context, step engine.Step) error
+	told               []status.Status
+	records            []engine.Change
 	stop     context.CancelFunc
 }
 
@@ -48,11 +54,19 @@ func newWorld(t *testing.T) *world {
 // reset makes a new reconciler in the same world, as after a crash.
 func (w *world) reset() {
 	w.Reconciler = &reconciler.Reconciler{
-		Source: w, Cluster: w.cluster, Notes: w, Clock: w.clock, Interval: time.Second,
-		Compile: func(_ context.Context, files fs.FS) (*object.Result, error) {
+		Source: w, Cluster: gated{w}, Notes: w, Clock: w.clock, Interval: time.Second,
+		Compile: func(ctx context.Context, files fs.FS) (*object.Result, error) {
 			hash, err := fs.ReadFile(files, "hash")
 			if err != nil {
 				return nil, err
+			}
+			w.mu.Lock()
+			hook := w.onCompile
+			w.mu.Unlock()
+			if hook != nil {
+				if err := hook(ctx, string(hash)); err != nil {
+					return nil, err
+				}
 			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -62,14 +76,80 @@ func (w *world) reset() {
 			}
 			return nil, errors.New("the compiler cannot be started")
 		},
-		Cameras: func() []status.Camera { return nil },
+		Cameras:   func() []status.Camera { return nil },
+		Published: func(s status.Status) { w.note(func() { w.told = append(w.told, s) }) },
+		Record:    func(c engine.Change) { w.note(func() { w.records = append(w.records, c) }) },
 	}
 }
 
-func (w *world) Fetch(_ context.Context, have string) (*source.Commit, error) {
+// note changes the world, which has several users.
+func (w *world) note(change func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	change()
+}
+
+// gated is the world's cluster, behind its hook.
+type gated struct{ w *world }
+
+func (g gated) List(ctx context.Context, fleet string) ([]engine.Live, error) {
+	return g.w.cluster.List(ctx, fleet)
+}
+
+func (g gated) Apply(ctx context.Context, step engine.Step) error {
+	g.w.mu.Lock()
+	hook := g.w.onApply
+	g.w.mu.Unlock()
+	if hook != nil {
+		if err := hook(ctx, step); err != nil {
+			return err
+		}
+	}
+	return g.w.cluster.Apply(ctx, step)
+}
+
+// gate lets a call wait until somebody opens it, or the call's context ends.
+type gate struct {
+	reached chan string // what waits, as soon as it does
+	open    chan struct{}
+}
+
+func newGate() *gate { return &gate{reached: make(chan string, 100), open: make(chan struct{})} }
+
+func (g *gate) wait(ctx context.Context, what string) error {
+	g.reached <- what
+	select {
+	case <-g.open:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// at waits until something has come to the gate.
+func (w *world) at(g *gate) string {
+	w.t.Helper()
+	select {
+	case what := <-g.reached:
+		return what
+	case <-time.After(20 * time.Second):
+		w.t.Fatal("nothing comes to the gate")
+		return ""
+	}
+}
+
+func (w *world) Fetch(ctx context.Context, have string) (*source.Commit, error) {
+	w.mu.Lock()
 	w.fetches++
+	hook := w.onFetch
+	w.mu.Unlock()
+	if hook != nil {
+		if err := hook(ctx, have); err != nil {
+			return nil, err
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.fetchErr != nil || w.commit == nil || w.commit.Hash == have {
 		return nil, w.fetchErr
 	}
@@ -102,7 +182,11 @@ func (w *world) push(hash string, r *object.Result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.results[hash] = r
-	w.commit = &source.Commit{Hash: hash, Time: start, Subject: "about " + hash, FS: fstest.MapFS{"hash": {Data: []byte(hash)}}}
+	w.commit = commitOf(hash)
+}
+
+func commitOf(hash string) *source.Commit {
+	return &source.Commit{Hash: hash, Time: start, Subject: "about " + hash, FS: fstest.MapFS{"hash": {Data: []byte(hash)}}}
 }
 
 func (w *world) fetchFails(err error) {

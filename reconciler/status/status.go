@@ -47,7 +47,8 @@ type Status struct {
 	CompileError string `json:"compileError,omitempty"`
 	// TargetError is why the target could not be read.
 	TargetError string `json:"targetError,omitempty"`
-	// Summary counts what the last sync did, unchanged objects too: "3 created, 240 unchanged".
+	// Summary counts what the last sync did that changed anything, unchanged
+	// objects too: "3 created, 240 unchanged".
 	Summary string `json:"summary,omitempty"`
 	// Changes are those of the last sync that changed anything, without what stayed the same (the first 1000).
 	Changes []engine.Change `json:"changes,omitempty"`
