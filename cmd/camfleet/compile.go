@@ -5,11 +5,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
+	"camfleet.dev/compiler/manifest"
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/sandbox"
 )
@@ -37,7 +36,8 @@ func (a *app) compileCommand() *cobra.Command {
 		Short: "Print a fleet's Kubernetes objects",
 		Long: `compile turns the fleet in DIR (default: this folder) into plain Kubernetes
 objects: one YAML stream, or with -o one file per object in a folder that is new
-or empty. kubectl apply --server-side -R -f FOLDER takes them.
+or empty, named so that what others need comes first: kubectl apply --server-side
+-R -f FOLDER fills an empty cluster with them, and -f FOLDER/camfleet-SITE one site.
 
 Sites with problems have no objects; the problems go to standard error.
 Exit codes: 0 the fleet is right, 1 it is not, 2 called wrongly.`,
@@ -72,39 +72,36 @@ Exit codes: 0 the fleet is right, 1 it is not, 2 called wrongly.`,
 }
 
 func writeStream(w io.Writer, objects []object.Object) error {
-	for _, o := range objects {
-		text, err := yaml.JSONToYAML(o.Body)
-		if err != nil {
-			return fmt.Errorf("writing %s: %w", o.ID, err)
-		}
-		if _, err := fmt.Fprintf(w, "---\n%s", text); err != nil {
-			return fmt.Errorf("writing %s: %w", o.ID, err)
+	files, err := manifest.Files(objects)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if _, err := fmt.Fprintf(w, "---\n%s", f.Data); err != nil {
+			return fmt.Errorf("writing %s: %w", f.Name, err)
 		}
 	}
 	return nil
 }
 
-// writeFolder writes FOLDER/<namespace>/<kind>-<name>.yaml. It refuses a folder
-// with content: a file of a camera that is gone would stay and be applied.
+// writeFolder writes the objects' files, in the order of whose names they can
+// be applied. It refuses a folder with content: a file of a camera that is gone
+// would stay and be applied.
 func writeFolder(dir string, objects []object.Object) error {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return usage("%s is not empty: name a new folder, files of removed cameras would stay in this one", dir)
 	}
-	for _, o := range objects {
-		text, err := yaml.JSONToYAML(o.Body)
-		if err != nil {
-			return fmt.Errorf("writing %s: %w", o.ID, err)
-		}
-		folder := o.Namespace
-		if folder == "" {
-			folder = o.Name // a Namespace lies with what is in it
-		}
-		name := filepath.Join(dir, folder, strings.ToLower(o.Kind)+"-"+o.Name+".yaml")
+	files, err := manifest.Files(objects)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		name := filepath.Join(dir, filepath.FromSlash(f.Name))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return fmt.Errorf("writing %s: %w", o.ID, err)
+			return fmt.Errorf("writing %s: %w", f.Name, err)
 		}
-		if err := os.WriteFile(name, text, 0o644); err != nil {
-			return fmt.Errorf("writing %s: %w", o.ID, err)
+		if err := os.WriteFile(name, f.Data, 0o644); err != nil {
+			return fmt.Errorf("writing %s: %w", f.Name, err)
 		}
 	}
 	return nil
