@@ -35,6 +35,7 @@ type Pod struct {
 	Since    time.Time // of Ready; zero until the API server has told
 	Created  time.Time
 	Node     string // "" until it is scheduled
+	IP       string // "" until it has one
 	Restarts int
 	// Reason and Message say why it is not ready: Unschedulable, Evicted,
 	// ImagePullBackOff, CrashLoopBackOff …; empty when it is, or nobody says.

@@ -33,7 +33,7 @@ func (c *Cluster) Observe() Observation {
 		switch s := e.state.(type) {
 		case *podState:
 			o.Pods = append(o.Pods, Pod{
-				Thing: thing, Phase: s.Phase, Ready: s.Ready, Since: s.Since, Created: s.Created, Node: s.Node,
+				Thing: thing, Phase: s.Phase, Ready: s.Ready, Since: s.Since, Created: s.Created, Node: s.Node, IP: s.ip,
 				Restarts: s.Restarts, Reason: s.Reason, Message: s.Message, Ending: s.Ending,
 				NodeGone: w.nodes.gone(s.Node), Resize: s.resize,
 			})

@@ -44,6 +44,7 @@ func newState(u *unstructured.Unstructured) (state, error) {
 // podState is how a Pod is.
 type podState struct {
 	engine.Pod
+	ip     string
 	resize string
 }
 
@@ -59,7 +60,7 @@ func newPodState(u *unstructured.Unstructured) (*podState, error) {
 	if err := decode(u, &s, "status"); err != nil {
 		return p, err
 	}
-	p.Phase, p.Created = string(s.Phase), u.GetCreationTimestamp().Time
+	p.Phase, p.Created, p.ip = string(s.Phase), u.GetCreationTimestamp().Time, s.PodIP
 	p.Node, _, _ = unstructured.NestedString(u.Object, "spec", "nodeName")
 	if t := u.GetDeletionTimestamp(); t != nil {
 		p.Ending = t.Time
