@@ -2,50 +2,50 @@ package source
 
 import (
 	"errors"
-	"os"
-	"sync/atomic"
-
-	"github.com/go-git/go-billy/v5"
+	"io"
+	"net/http"
 )
 
-var errTooLarge = errors.New("too large")
+var errTooLarge = errors.New("its answer is too large")
 
-// limitedFS bounds how many bytes are written in all: what a server sends is
-// not trusted to end.
-type limitedFS struct {
-	billy.Filesystem
-	left     int64
-	exceeded atomic.Bool
+// maxListing bounds the list of a repository's branches and tags (100,000 of
+// them), and pages about errors.
+const maxListing = 8 << 20
+
+// boundedClient is an HTTP client whose answers end: what a server sends is
+// not trusted to.
+func boundedClient(pack int64) *http.Client {
+	// What a pack is wrapped in is less than a 16th of it, and a little.
+	return &http.Client{Transport: bounded{http.DefaultTransport, pack + pack/16 + 1<<16}}
 }
 
-func (l *limitedFS) wrap(f billy.File, err error) (billy.File, error) {
+type bounded struct {
+	http.RoundTripper
+	most int64
+}
+
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
-	return &limitedFile{File: f, fs: l}, nil
+	most := b.most
+	if req.Method != http.MethodPost || resp.StatusCode != http.StatusOK {
+		most = maxListing
+	}
+	resp.Body = &boundedBody{resp.Body, most}
+	return resp, nil
 }
 
-func (l *limitedFS) Create(name string) (billy.File, error) {
-	return l.wrap(l.Filesystem.Create(name))
+type boundedBody struct {
+	io.ReadCloser
+	left int64
 }
 
-func (l *limitedFS) OpenFile(name string, flag int, perm os.FileMode) (billy.File, error) {
-	return l.wrap(l.Filesystem.OpenFile(name, flag, perm))
-}
-
-func (l *limitedFS) TempFile(dir, prefix string) (billy.File, error) {
-	return l.wrap(l.Filesystem.TempFile(dir, prefix))
-}
-
-type limitedFile struct {
-	billy.File
-	fs *limitedFS
-}
-
-func (f *limitedFile) Write(p []byte) (int, error) {
-	if atomic.AddInt64(&f.fs.left, -int64(len(p))) < 0 {
-		f.fs.exceeded.Store(true)
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
 		return 0, errTooLarge
 	}
-	return f.File.Write(p)
+	return n, err
 }

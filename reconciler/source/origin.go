@@ -1,21 +1,14 @@
 package source
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/go-git/go-git/v5"
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
 // newOrigin reads the form of a repository's address.
@@ -51,7 +44,7 @@ func newOrigin(cfg Config) (origin, error) {
 	default:
 		return nil, fmt.Errorf("repository %s: %s:// is not known; use a folder, file://, https:// or ssh://", cfg.URL, u.Scheme)
 	}
-	return &remote{cfg: cfg, url: u}, nil
+	return newRemote(cfg, u), nil
 }
 
 // scpForm is how git also writes an ssh address; a folder is called like that by nobody.
@@ -60,68 +53,6 @@ var scpForm = regexp.MustCompile(`^([A-Za-z0-9._-]+@[A-Za-z0-9.-]+):([^/].*)$`)
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// folder is a repository on this machine, read in place: with or without a
-// work tree, of which only what is committed counts.
-type folder struct{ path, branch string }
-
-func (f folder) repository() (*git.Repository, error) {
-	repo, err := git.PlainOpenWithOptions(f.path, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
-	if errors.Is(err, git.ErrRepositoryNotExists) {
-		if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.New("there is no such folder; it is looked for again")
-		}
-		return nil, errors.New("there is no Git repository; git init makes one, and for a folder inside one there is --path")
-	} else if err != nil {
-		return nil, fmt.Errorf("opening it: %w", err)
-	}
-	return repo, nil
-}
-
-func (f folder) head(ctx context.Context) (plumbing.Hash, error) {
-	if err := ctx.Err(); err != nil {
-		return plumbing.ZeroHash, err
-	}
-	repo, err := f.repository()
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	name := plumbing.HEAD
-	if f.branch != "" {
-		name = plumbing.NewBranchReferenceName(f.branch)
-	}
-	ref, err := repo.Reference(name, true)
-	if errors.Is(err, plumbing.ErrReferenceNotFound) {
-		return plumbing.ZeroHash, noBranch(f.branch, localBranches(repo))
-	} else if err != nil {
-		return plumbing.ZeroHash, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return ref.Hash(), nil
-}
-
-// open reads the repository anew: packs may have been rewritten since.
-func (f folder) open(ctx context.Context, _ plumbing.Hash) (storer.EncodedObjectStorer, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	repo, err := f.repository()
-	if err != nil {
-		return nil, err
-	}
-	return repo.Storer, nil
-}
-
-func localBranches(repo *git.Repository) []string {
-	var names []string
-	if iter, err := repo.Branches(); err == nil {
-		// An error here only shortens a hint.
-		_ = iter.ForEach(func(r *plumbing.Reference) error {
-			names = append(names, r.Name().Short())
-			return nil
-		})
-	}
-	return names
 }
 
 // noBranch says what is there instead of the branch.

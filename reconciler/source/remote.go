@@ -4,99 +4,145 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strings"
 
-	"github.com/go-git/go-billy/v5/memfs"
-	"github.com/go-git/go-git/v5"
-	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/plumbing/transport/ssh"
-	"github.com/go-git/go-git/v5/storage"
-	"github.com/go-git/go-git/v5/storage/filesystem"
-	"github.com/go-git/go-git/v5/storage/memory"
+
+	"camfleet.dev/reconciler/source/internal/pack"
 )
 
 // remote is a repository behind https:// or ssh://.
 type remote struct {
-	cfg Config
-	url *url.URL
-	ref plumbing.ReferenceName // of the last head
+	cfg    Config
+	url    *url.URL
+	client transport.Transport
 }
 
-func (r *remote) git(s storage.Storer) *git.Remote {
-	return git.NewRemote(s, &config.RemoteConfig{Name: "origin", URLs: []string{r.url.String()}})
+func newRemote(cfg Config, u *url.URL) *remote {
+	if u.Scheme == "ssh" {
+		return &remote{cfg, u, ssh.DefaultClient}
+	}
+	return &remote{cfg, u, http.NewClient(boundedClient(cfg.Limits.Bytes))}
 }
 
-// head is one ls-remote.
-func (r *remote) head(ctx context.Context) (plumbing.Hash, error) {
-	auth, err := r.auth()
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	refs, err := r.git(memory.NewStorage()).ListContext(ctx, &git.ListOptions{Auth: auth})
-	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
-		return plumbing.ZeroHash, noBranch(r.cfg.Branch, nil)
-	} else if err != nil {
-		return plumbing.ZeroHash, r.explain("asking for its branches", err)
-	}
-	return r.pick(refs)
-}
-
-// pick finds the branch in what the server listed, HEAD through its target.
-func (r *remote) pick(refs []*plumbing.Reference) (plumbing.Hash, error) {
-	want := plumbing.NewBranchReferenceName(r.cfg.Branch)
-	byName := map[plumbing.ReferenceName]*plumbing.Reference{}
-	var branches []string
-	for _, ref := range refs {
-		byName[ref.Name()] = ref
-		if ref.Name().IsBranch() {
-			branches = append(branches, ref.Name().Short())
-		}
-		if r.cfg.Branch == "" && ref.Name() == plumbing.HEAD {
-			want = plumbing.HEAD
-			if ref.Type() == plumbing.SymbolicReference {
-				want = ref.Target()
-			}
-		}
-	}
-	ref, ok := byName[want]
-	if !ok || ref.Type() != plumbing.HashReference {
-		return plumbing.ZeroHash, noBranch(r.cfg.Branch, branches)
-	}
-	r.ref = want
-	return ref.Hash(), nil
-}
-
-// open fetches that one commit into memory, as a pack of bounded size. History
-// is not fetched: the newest commit is all that counts, so a rewritten history
-// costs nothing.
-func (r *remote) open(ctx context.Context, hash plumbing.Hash) (storer.EncodedObjectStorer, error) {
+// connect is one ls-remote; what is fetched then goes over the same session.
+func (r *remote) connect(ctx context.Context) (connection, error) {
 	auth, err := r.auth()
 	if err != nil {
 		return nil, err
 	}
-	disk := &limitedFS{Filesystem: memfs.New(), left: r.cfg.Limits.Bytes}
-	store := filesystem.NewStorage(disk, cache.NewObjectLRUDefault())
-	err = r.git(store).FetchContext(ctx, &git.FetchOptions{
-		Auth: auth, Depth: 1, Tags: git.NoTags,
-		RefSpecs: []config.RefSpec{config.RefSpec("+" + r.ref.String() + ":refs/heads/fleet")},
-	})
-	if disk.exceeded.Load() {
-		return nil, fmt.Errorf("its newest commit is larger than %d bytes: a fleet's repository holds CUE files, keep the rest elsewhere", r.cfg.Limits.Bytes)
+	endpoint, err := transport.NewEndpoint(r.url.String()) // each session may be redirected, for itself
+	if err != nil {
+		return nil, r.explain("reading its address", err)
 	}
-	if err != nil && !errors.Is(err, git.NoErrAlreadyUpToDate) {
-		return nil, r.explain("fetching", err)
+	up, err := r.client.NewUploadPackSession(endpoint, auth)
+	if err != nil {
+		return nil, r.explain("connecting", err)
 	}
-	if store.HasEncodedObject(hash) != nil {
-		return nil, errors.New("the branch moved while it was fetched; the next poll reads it")
+	s := &session{remote: r, up: up}
+	s.listed, err = up.AdvertisedReferencesContext(ctx)
+	if err == nil {
+		return s, nil
 	}
-	return store, nil
+	s.close()
+	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
+		return nil, noBranch(r.cfg.Branch, nil)
+	}
+	return nil, r.explain("asking for its branches", err)
+}
+
+// session is a conversation with a server.
+type session struct {
+	*remote
+	up     transport.UploadPackSession
+	listed *packp.AdvRefs
+}
+
+// close has nobody to tell of an error: the server may have hung up first.
+func (s *session) close() { _ = s.up.Close() }
+
+// head finds the branch in what the server listed, HEAD through its target.
+func (s *session) head() (plumbing.Hash, error) {
+	refs, err := s.listed.AllReferences()
+	if err != nil {
+		return plumbing.ZeroHash, s.explain("reading its branches", err)
+	}
+	want := plumbing.NewBranchReferenceName(s.cfg.Branch)
+	if s.cfg.Branch == "" {
+		want = plumbing.HEAD
+		if h, ok := refs[want]; ok && h.Type() == plumbing.SymbolicReference {
+			want = h.Target()
+		}
+	}
+	ref, ok := refs[want]
+	if !ok || ref.Type() != plumbing.HashReference {
+		var branches []string
+		for name := range refs {
+			if name.IsBranch() {
+				branches = append(branches, name.Short())
+			}
+		}
+		return plumbing.ZeroHash, noBranch(s.cfg.Branch, branches)
+	}
+	return ref.Hash(), nil
+}
+
+// fetch fetches that one commit into memory, as a pack of bounded size; what
+// is in the commit base, too, is not sent. History is not fetched: the newest
+// commit is all that counts, so a rewritten history costs nothing.
+func (s *session) fetch(ctx context.Context, hash, base plumbing.Hash) (objects, error) {
+	req := packp.NewUploadPackRequestFromCapabilities(s.listed.Capabilities)
+	req.Wants = []plumbing.Hash{hash}
+	if s.listed.Capabilities.Supports(capability.Shallow) {
+		// The capabilities come from the server's own list, so that setting one cannot fail.
+		_ = req.Capabilities.Set(capability.Shallow)
+		req.Depth = packp.DepthCommits(1)
+		if !base.IsZero() {
+			req.Haves, req.Shallows = []plumbing.Hash{base}, []plumbing.Hash{base}
+		}
+	}
+	answer, err := s.up.UploadPack(ctx, req)
+	if err != nil {
+		return nil, s.explain("fetching", err)
+	}
+	defer answer.Close()
+	limit := s.cfg.Limits.Bytes
+	data, err := io.ReadAll(io.LimitReader(demultiplex(req.Capabilities, answer), limit+1))
+	if err != nil && !errors.Is(err, errTooLarge) {
+		return nil, s.explain("fetching", err)
+	}
+	var got pack.Objects
+	if int64(len(data)) > limit || err != nil {
+		err = pack.ErrTooLarge
+	} else {
+		got, err = pack.Read(data, limit)
+	}
+	if errors.Is(err, pack.ErrTooLarge) {
+		return nil, refuse(fmt.Sprintf("it is larger than %d bytes: a fleet's repository holds CUE files, keep the rest elsewhere", limit))
+	} else if err != nil {
+		return nil, s.explain("fetching", err)
+	}
+	return fetched(got), nil
+}
+
+// demultiplex takes the pack out of what the server says beside it.
+func demultiplex(agreed *capability.List, r io.Reader) io.Reader {
+	switch {
+	case agreed.Supports(capability.Sideband64k):
+		return sideband.NewDemuxer(sideband.Sideband64k, r)
+	case agreed.Supports(capability.Sideband):
+		return sideband.NewDemuxer(sideband.Sideband, r)
+	}
+	return r
 }
 
 func (r *remote) auth() (transport.AuthMethod, error) {
@@ -132,6 +178,12 @@ func (r *remote) sshAuth() (transport.AuthMethod, error) {
 
 // explain adds a way out to the errors that users meet.
 func (r *remote) explain(doing string, err error) error {
+	text := err.Error()
+	for _, known := range []error{transport.ErrAuthenticationRequired, transport.ErrAuthorizationFailed, transport.ErrRepositoryNotFound} {
+		if errors.Is(err, known) {
+			err = known // without the server's page about it
+		}
+	}
 	hint := ""
 	switch {
 	case errors.Is(err, transport.ErrAuthenticationRequired) && r.cfg.TokenFile == "":
@@ -140,10 +192,17 @@ func (r *remote) explain(doing string, err error) error {
 		hint = "; the token is not accepted: check that it is valid and may read this repository"
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		hint = "; check the address, and that the token may read it"
-	case strings.Contains(err.Error(), "knownhosts"):
+	case errors.Is(err, errTooLarge):
+		hint = "; is that a Git server?"
+	case strings.Contains(text, "knownhosts"):
 		hint = "; the host's key is not the one in " + r.cfg.KnownHosts
-	case strings.Contains(err.Error(), "unable to authenticate"):
+	case strings.Contains(text, "unable to authenticate"):
 		hint = "; the server does not accept the key " + r.cfg.KeyFile
+	case strings.Contains(text, "not our ref"):
+		err = errNotOurRef
 	}
 	return fmt.Errorf("%s: %w%s", doing, err, hint)
 }
+
+// errNotOurRef is what a server says of a commit that it has not, not any more, or does not show.
+var errNotOurRef = errors.New("the server does not give out that commit: the branch moved, or only newest commits may be read")

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/plumbing/storer"
+
+	"camfleet.dev/reconciler/internal/memfs"
 )
 
 // Config says where the fleet's repository is and how to read it.
@@ -31,6 +31,10 @@ type Config struct {
 	// Both are required there: an unknown host is never trusted.
 	KeyFile    string
 	KnownHosts string
+	// AllowedSigners is a file in ssh-keygen's allowed_signers format, read
+	// anew at every fetch. With it, a commit counts only when it is signed by
+	// a key that is listed there; see ssh-keygen(1), ALLOWED SIGNERS.
+	AllowedSigners string
 	// Limits bounds what is read; the zero value means DefaultLimits.
 	Limits Limits
 }
@@ -52,21 +56,48 @@ type Commit struct {
 	Hash    string
 	Time    time.Time // the committer's clock
 	Subject string    // first line of the message
-	FS      fs.FS     // its files, immutable, independent of the repository
+	// Signer is whose key signed it, and the key's fingerprint; "" when
+	// nobody asked for a signature.
+	Signer string
+	FS     fs.FS // its files, immutable, independent of the repository
 }
 
 // Source follows one branch of one repository. One goroutine uses it.
 type Source struct {
 	cfg    Config
 	origin origin
+	last   last
+	held   held
+}
+
+// last is the newest commit that was read. What did not change since is
+// neither fetched nor unpacked again.
+type last struct {
+	hash     plumbing.Hash
+	objects  fetched
+	verified string // signers.version of then
+}
+
+// held is a commit that is refused, so that it is not fetched at every poll.
+type held struct {
+	hash    plumbing.Hash
+	version string // signers.version of then
+	err     error
 }
 
 // origin is where commits come from: a folder, or a remote.
 type origin interface {
-	// head is the newest commit's hash: for a remote, one ls-remote.
-	head(ctx context.Context) (plumbing.Hash, error)
-	// open gives access to the objects of that commit.
-	open(ctx context.Context, hash plumbing.Hash) (storer.EncodedObjectStorer, error)
+	connect(ctx context.Context) (connection, error)
+}
+
+// connection is an origin at one moment.
+type connection interface {
+	// head is the newest commit's hash.
+	head() (plumbing.Hash, error)
+	// fetch gives access to the objects of a commit. Those that are in the
+	// commit base, too, may be missing; base may be zero.
+	fetch(ctx context.Context, hash, base plumbing.Hash) (objects, error)
+	close()
 }
 
 // New checks cfg. It does not touch the repository: one that is not there yet
@@ -90,42 +121,133 @@ func (s *Source) String() string { return s.cfg.URL }
 
 // Fetch returns the branch's newest commit, or nil when that is still the
 // commit have ("" for none). A force-push is followed like any other.
+//
+// A commit that is refused (RefusedError) or held because of its signature
+// (UnverifiedError) is an error at every call, until there is another one or,
+// for signatures, another list of allowed signers. That goes for have, too:
+// when the key that signed it is taken out of the list, the error says so.
 func (s *Source) Fetch(ctx context.Context, have string) (*Commit, error) {
-	hash, err := s.origin.head(ctx)
+	conn, err := s.origin.connect(ctx)
 	if err != nil {
 		return nil, s.errorf(err)
 	}
-	if hash.String() == have {
+	defer conn.close()
+	hash, err := conn.head()
+	if err != nil {
+		return nil, s.errorf(err)
+	}
+	allowed, err := readSigners(s.cfg.AllowedSigners)
+	if err != nil {
+		return nil, s.errorf(err)
+	}
+	if s.held.hash == hash && s.held.version == allowed.version {
+		return nil, s.held.err
+	}
+	if hash.String() == have && (allowed.version == "" || s.last.hash == hash && s.last.verified == allowed.version) {
 		return nil, nil
 	}
-	objects, err := s.origin.open(ctx, hash)
+	c, err := s.read(ctx, conn, hash, allowed)
+	if refused(err) {
+		s.held = held{hash, allowed.version, err}
+	}
+	if err != nil || c.Hash == have {
+		return nil, err
+	}
+	return c, nil
+}
+
+// FetchCommit returns a commit by its whole hash, whether a branch points at
+// it or not: a folder has it until git gc takes it away; a server has to allow
+// it (GitHub and GitLab do, and every git http-backend for what a branch
+// contains; over ssh, git wants uploadpack.allowReachableSHA1InWant). Its signature is verified like
+// that of a newest commit.
+func (s *Source) FetchCommit(ctx context.Context, hash string) (*Commit, error) {
+	if !plumbing.IsHash(hash) {
+		return nil, s.errorf(fmt.Errorf("commit %q: that is not a whole hash", hash))
+	}
+	allowed, err := readSigners(s.cfg.AllowedSigners)
 	if err != nil {
 		return nil, s.errorf(err)
 	}
-	commit, err := object.GetCommit(objects, hash)
+	conn, err := s.origin.connect(ctx)
 	if err != nil {
-		return nil, s.errorf(fmt.Errorf("reading commit %s: %w", hash, err))
+		return nil, s.errorf(err)
 	}
-	files, err := s.files(ctx, commit)
-	if err != nil {
-		return nil, s.errorf(fmt.Errorf("commit %.12s: %w", hash, err))
-	}
-	return &Commit{Hash: hash.String(), Time: commit.Committer.When.UTC(), Subject: subject(commit.Message), FS: files}, nil
+	defer conn.close()
+	return s.read(ctx, conn, plumbing.NewHash(hash), allowed)
 }
 
-func (s *Source) files(ctx context.Context, commit *object.Commit) (fs.FS, error) {
-	tree, err := commit.Tree()
-	if err != nil {
-		return nil, fmt.Errorf("reading its tree: %w", err)
-	}
-	if s.cfg.Path != "" && s.cfg.Path != "." {
-		sub, err := tree.Tree(s.cfg.Path)
+// read reads a commit with all its files.
+func (s *Source) read(ctx context.Context, conn connection, hash plumbing.Hash, allowed signers) (*Commit, error) {
+	c, err := s.readOver(ctx, conn, hash, allowed)
+	if errors.Is(err, errMissing) && len(s.last.objects) > 0 {
+		// The server left out what is in the last commit, and we did not keep
+		// all of that (files outside of --path, for one). Once more, in full.
+		s.last = last{}
+		again, err := s.origin.connect(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("it has no folder %q: look at --path", s.cfg.Path)
+			return nil, s.errorf(err)
 		}
-		tree = sub
+		defer again.close()
+		c, err = s.readOver(ctx, again, hash, allowed)
+		return c, s.errorAt(hash, err)
 	}
-	return readTree(ctx, tree, s.cfg.Limits)
+	return c, s.errorAt(hash, err)
+}
+
+func (s *Source) readOver(ctx context.Context, conn connection, hash plumbing.Hash, allowed signers) (*Commit, error) {
+	from := objects(s.last.objects)
+	if s.last.hash != hash {
+		moved, err := conn.fetch(ctx, hash, s.last.hash)
+		if err != nil {
+			return nil, err
+		}
+		from = layered{s.last.objects, moved}
+	}
+	raw, err := from.object(hash, plumbing.CommitObject, maxCommit)
+	if err != nil {
+		return nil, err
+	}
+	if raw.Data == nil {
+		return nil, refuse(fmt.Sprintf("its message is larger than %d bytes", maxCommit))
+	}
+	c, err := parseCommit(raw.Data)
+	if err != nil {
+		return nil, refuse(err.Error())
+	}
+	signer, err := allowed.verify(c)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{objects: from, limits: s.cfg.Limits, fs: memfs.New(), kept: fetched{hash: raw}}
+	root, err := r.find(c.tree, s.cfg.Path)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.read(ctx, root); err != nil {
+		return nil, err
+	}
+	s.last = last{hash, r.kept, allowed.version}
+	return &Commit{Hash: hash.String(), Time: c.time, Subject: c.subject, Signer: signer, FS: r.fs}, nil
+}
+
+// refused says whether only another commit, or another list of signers, helps.
+func refused(err error) bool {
+	var files *RefusedError
+	var signature *UnverifiedError
+	return errors.As(err, &files) || errors.As(err, &signature)
+}
+
+// errorAt says which commit an error is about.
+func (s *Source) errorAt(hash plumbing.Hash, err error) error {
+	if err == nil {
+		return nil
+	}
+	var signature *UnverifiedError
+	if errors.As(err, &signature) {
+		signature.Commit = hash.String()
+	}
+	return s.errorf(fmt.Errorf("commit %.12s: %w", hash, err))
 }
 
 // errorf says which repository an error is about, and keeps cancellation visible.
@@ -134,13 +256,4 @@ func (s *Source) errorf(err error) error {
 		return err
 	}
 	return fmt.Errorf("repository %s: %w", s, err)
-}
-
-func subject(message string) string {
-	for i, r := range message {
-		if r == '\n' {
-			return message[:i]
-		}
-	}
-	return message
 }

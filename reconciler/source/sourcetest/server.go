@@ -17,6 +17,7 @@ type Server struct {
 	Token    string // wanted as the password when not empty
 	Requests atomic.Int64
 	Fetches  atomic.Int64 // requests that move objects, beyond ls-remote
+	Sent     atomic.Int64 // bytes of all answers
 }
 
 // NewServer serves the repositories in folder root.
@@ -42,8 +43,19 @@ func NewServer(t testing.TB, root string) *Server {
 		if r.Method == http.MethodPost {
 			s.Fetches.Add(1)
 		}
-		backend.ServeHTTP(w, r)
+		backend.ServeHTTP(counting{w, &s.Sent}, r)
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// counting counts what is sent.
+type counting struct {
+	http.ResponseWriter
+	sent *atomic.Int64
+}
+
+func (c counting) Write(p []byte) (int, error) {
+	c.sent.Add(int64(len(p)))
+	return c.ResponseWriter.Write(p)
 }
