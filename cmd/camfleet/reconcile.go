@@ -1,24 +1,10 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"log/slog"
-	"net"
-	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"camfleet.dev/compiler"
-	"camfleet.dev/compiler/object"
-	"camfleet.dev/reconciler"
-	"camfleet.dev/reconciler/cluster"
-	"camfleet.dev/reconciler/host"
 	"camfleet.dev/reconciler/source"
 )
 
@@ -31,11 +17,13 @@ type reconcileFlags struct {
 	address  string // file that the address is written to
 	poll     time.Duration
 	parallel int
+	elect    bool
+	lease    time.Duration
 	log      logFlags
 }
 
 func (a *app) reconcileCommand() *cobra.Command {
-	flags := reconcileFlags{poll: 15 * time.Second, parallel: 32, log: logFlags{format: "json"}}
+	flags := reconcileFlags{poll: 15 * time.Second, parallel: 32, elect: true, lease: 15 * time.Second, log: logFlags{format: "json"}}
 	cmd := &cobra.Command{
 		Use:   "reconcile REPOSITORY",
 		Short: "Keep a Kubernetes cluster equal to a fleet's repository",
@@ -59,6 +47,8 @@ camfleet approve COMMIT. Recordings are deleted by their retention only.`,
 	cmd.Flags().StringVar(&flags.address, "address-file", "", "write the address that is listened on to this file")
 	cmd.Flags().DurationVar(&flags.poll, "poll", flags.poll, "how often the repository is asked for a new commit")
 	cmd.Flags().IntVar(&flags.parallel, "parallel", flags.parallel, "how many objects are applied at once")
+	cmd.Flags().BoolVar(&flags.elect, "leader-elect", flags.elect, "let one of several replicas work at a time")
+	cmd.Flags().DurationVar(&flags.lease, "lease", flags.lease, "how long a leader that does not answer keeps the others waiting")
 	flags.log.register(cmd)
 	flags.compile.register(cmd)
 	return cmd
@@ -78,60 +68,3 @@ func (f *reconcileFlags) validate() error {
 	}
 	return nil
 }
-
-// reconcile keeps a cluster equal to a repository until ctx ends.
-func (a *app) reconcile(ctx context.Context, flags reconcileFlags) error {
-	log, err := a.logOf(flags.log)
-	if err != nil {
-		return err
-	}
-	if err := flags.validate(); err != nil {
-		return err
-	}
-	src, err := source.New(flags.source)
-	if err != nil {
-		return &exitError{exitUsage, err}
-	}
-	config, err := flags.target.config()
-	if err != nil {
-		return err
-	}
-	client, err := cluster.Client(config)
-	if err != nil {
-		return err
-	}
-	target := &cluster.Cluster{Client: client, Log: log}
-	defer target.Close()
-	r, err := a.clusterReconciler(flags, src, target, log)
-	if err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp", flags.listen)
-	if err != nil {
-		return usage("--listen: %w", err)
-	}
-	if flags.address != "" {
-		if err := os.WriteFile(flags.address, []byte(listener.Addr().String()+"\n"), 0o644); err != nil {
-			return errors.Join(fmt.Errorf("writing --address-file: %w", err), listener.Close())
-		}
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return host.Serve(ctx, listener, handler(r), log) })
-	group.Go(func() error { return r.Run(ctx) })
-	return group.Wait()
-}
-
-func (a *app) clusterReconciler(flags reconcileFlags, src *source.Source, target *cluster.Cluster, log *slog.Logger) (*reconciler.Reconciler, error) {
-	child, err := a.compiler(flags.compile, log)
-	if err != nil {
-		return nil, err
-	}
-	return &reconciler.Reconciler{
-		Source: src, Cluster: target, Interval: flags.poll, Parallel: flags.parallel, Log: log,
-		Compile: func(ctx context.Context, files fs.FS) (*object.Result, error) {
-			return child.Compile(ctx, files, compiler.Options{Cluster: flags.compile.cluster})
-		},
-	}, nil
-}
-
-func handler(r *reconciler.Reconciler) http.Handler { return r.Handler() }

@@ -1,45 +1,49 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"camfleet.dev/reconciler"
 	"camfleet.dev/reconciler/engine"
-	"camfleet.dev/reconciler/host"
 	"camfleet.dev/reconciler/status"
 )
 
-func client(dir string) reconciler.Client {
-	return reconciler.Client{Dial: func(ctx context.Context) (net.Conn, error) { return host.DialControl(ctx, dir) }}
-}
-
 func (a *app) statusCommand() *cobra.Command {
-	var dir, format string
+	var flags operatorFlags
+	var format string
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Say how the fleet on this machine is",
-		Long: `status asks the camfleet that runs on a state folder: which commit it has, how
-each camera is, what is wrong with the newest commit and what waits for approval.
+		Short: "Say how a fleet is",
+		Long: `status says which commit a fleet has, how each camera and node is, what is wrong
+with the newest commit, and what waits for whom.
 
-Exit codes: 0 all is as the commit says, 1 something is not, 2 called wrongly.`,
+Exit codes: 0 all is as the commit says, 1 something is not, 2 called wrongly.
+` + operatorHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "text" && format != "json" {
 				return usage("unknown output %q: text or json", format)
 			}
-			s, err := client(dir).Status(cmd.Context())
+			o, err := flags.choose(cmd)
 			if err != nil {
 				return err
+			}
+			if watch {
+				return a.watchStatus(cmd.Context(), o, format)
+			}
+			s, note, err := o.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if note != "" {
+				fmt.Fprintln(a.stderr, "camfleet:", note)
 			}
 			if err := printStatus(a.stdout, s, format, terminal(a.stdout), time.Now()); err != nil {
 				return fmt.Errorf("printing: %w", err)
@@ -50,8 +54,9 @@ Exit codes: 0 all is as the commit says, 1 something is not, 2 called wrongly.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", defaultState, "state folder of camfleet up or demo")
+	flags.register(cmd)
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again whenever it changes, until Ctrl-C")
 	return cmd
 }
 
@@ -136,31 +141,4 @@ func age(d time.Duration) string {
 		return fmt.Sprintf("%dh", int(d.Hours()))
 	}
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
-
-var commitName = regexp.MustCompile(`^[0-9a-fA-F]{1,64}$`)
-
-func (a *app) approveCommand() *cobra.Command {
-	var dir string
-	cmd := &cobra.Command{
-		Use:   "approve COMMIT",
-		Short: "Let a held commit delete what it removes",
-		Long: `approve lets the newest commit remove its cameras, when it removes so many that
-camfleet asks first (more than a fifth, more than ten, or a whole site).
-camfleet status lists what would go. Recordings stay.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !commitName.MatchString(args[0]) {
-				return usage("%q is not a commit, such as 3012626c447e: camfleet status says which one waits", args[0])
-			}
-			n, err := client(dir).Approve(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(a.stdout, "%s approved\n", count(n, "deletion"))
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&dir, "dir", defaultState, "state folder of camfleet up or demo")
-	return cmd
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
+	"camfleet.dev/reconciler/control"
 	"camfleet.dev/reconciler/source"
 )
 
@@ -19,18 +21,26 @@ func (f *targetFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "how to reach the cluster (default: KUBECONFIG, ~/.kube/config, or the Pod's own)")
 	cmd.Flags().StringVar(&f.context, "context", "", "context of the kubeconfig")
 	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "", "namespace of the reconciler (default: POD_NAMESPACE, or camfleet-system)")
-	cmd.Flags().StringVar(&f.name, "name", "camfleet", "name of the reconciler, when there are several")
+	cmd.Flags().StringVar(&f.name, "name", control.DefaultName, "name of the reconciler, when there are several")
 }
 
-// config is how the cluster is reached.
-func (f *targetFlags) config() (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = f.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context}).ClientConfig()
+// config is how the cluster is reached, and where in it the reconciler is.
+func (f targetFlags) config() (*rest.Config, string, error) {
+	config, _, err := control.Config(f.kubeconfig, f.context)
 	if err != nil {
-		return nil, usage("finding the cluster: %w; name a kubeconfig with --kubeconfig or KUBECONFIG", err)
+		return nil, "", &exitError{exitUsage, err}
 	}
-	return config, nil
+	return config, cmp.Or(f.namespace, os.Getenv("POD_NAMESPACE"), control.DefaultNamespace), nil
+}
+
+// reader is the reconciler of a cluster, as people talk to it.
+func (f targetFlags) reader() (control.Reader, error) {
+	config, namespace, err := f.config()
+	if err != nil {
+		return control.Reader{}, err
+	}
+	client, err := control.NewClient(config)
+	return control.Reader{Client: client, Namespace: namespace, Name: f.name}, err
 }
 
 // logFlags say how much is logged, and for whom.
@@ -62,4 +72,19 @@ func registerSource(cmd *cobra.Command, c *source.Config) {
 	cmd.Flags().StringVar(&c.TokenFile, "token-file", "", "file with the password or token for https://")
 	cmd.Flags().StringVar(&c.KeyFile, "ssh-key", "", "private key for ssh://")
 	cmd.Flags().StringVar(&c.KnownHosts, "known-hosts", "", "host keys for ssh:// (required there)")
+}
+
+// command is how a command is typed so that it means this reconciler.
+func (f targetFlags) command(name string) string {
+	text := "camfleet " + name
+	for _, flag := range []struct{ name, value, usual string }{
+		{"context", f.context, ""},
+		{"namespace", f.namespace, ""},
+		{"name", f.name, control.DefaultName},
+	} {
+		if flag.value != "" && flag.value != flag.usual {
+			text += " --" + flag.name + " " + flag.value
+		}
+	}
+	return text
 }

@@ -113,6 +113,13 @@ func takesAway(w *World, r *Process) {
 		return s.Commit == gone && s.State == status.Held && len(s.Held) > 0
 	})
 	w.Running(6, 10*time.Second)
+	w.Eventually("camfleet status tells what is held, and what to type", 15*time.Second, func() error {
+		out, err := w.Camfleet("status", "-n", "camfleet-system")
+		if err == nil || !strings.Contains(out, "camfleet approve "+gone) || !strings.Contains(out, "yard/c0, yard/c1, yard/c2") {
+			return fmt.Errorf("%w\n%s", err, out)
+		}
+		return nil
+	})
 	if out, err := w.Camfleet("approve", gone[:12], "-n", "camfleet-system"); err != nil {
 		w.Fatalf("camfleet approve: %v\n%s", err, out)
 	}

@@ -27,6 +27,9 @@ type World struct {
 	Programs *programs.Set
 	// Kubeconfig is whom the reconciler is.
 	Kubeconfig string
+
+	admin        *http.Client
+	benchCameras string
 }
 
 // New makes a world around a control plane. Its reconciler has the rights of the
