@@ -58,7 +58,7 @@ func TestForms(t *testing.T) {
 			full("trun", 1, trunOffset|trunDuration|trunSize|trunFlags|trunComposing).u32(2, 108, 100, 4, 0, 7, 200, 6, nonSync, ^uint32(8))))}, "aaaabbbbbb",
 			"90000/90007+100 4 true,90100/90091+200 6 false", "[{108 10}]"},
 		{"64-bit decode time", []node{box("moof", box("traf", head, full("tfdt", 1, 0).u64(1<<40), full("trun", 0, trunOffset).u32(1, 80)))}, "aaaaa",
-			fmt.Sprintf("%d/%d+3600 5 false", 1<<40, 1<<40), "[{80 5}]"},
+			fmt.Sprintf("%d/%d+3600 5 false", int64(1)<<40, int64(1)<<40), "[{80 5}]"},
 		{"base offset", []node{box("moof", box("traf", full("tfhd", 0, tfhdBaseOffset).u32(1).u64(70), tfdt, full("trun", 0, trunOffset).u32(1, 14)))}, "aaaaa",
 			"90000/90000+3600 5 false", "[{84 5}]"},
 		{"two runs behind each other", []node{box("moof", box("traf", head, tfdt,
