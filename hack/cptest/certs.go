@@ -25,11 +25,11 @@ const (
 	accountKeyFile = "service-account.key"
 )
 
-// serviceIP is the first address of serviceRange: the apiserver's own Service.
-const (
-	serviceRange = "10.96.0.0/16"
-	serviceIP    = "10.96.0.1"
-)
+// ServiceRange is what the addresses of Services are from.
+const ServiceRange = "10.96.0.0/16"
+
+// serviceIP is the first of them: the apiserver's own Service.
+const serviceIP = "10.96.0.1"
 
 // writeCertificates makes the certificate authority, the apiserver's certificate
 // and the key that service account tokens are signed with, and returns the

@@ -47,7 +47,7 @@ func (c *Cluster) flags() map[Component][]string {
 			"--service-account-private-key-file=" + c.file(accountKeyFile),
 			"--root-ca-file=" + c.file(caFile),
 			"--cluster-signing-cert-file=" + c.file(caFile), "--cluster-signing-key-file=" + c.file(caKeyFile),
-			"--service-cluster-ip-range=" + serviceRange,
+			"--service-cluster-ip-range=" + ServiceRange,
 		},
 		Scheduler: {"--kubeconfig=" + c.kubeconfig(Scheduler), "--secure-port=0", "--leader-elect=false", "--profiling=false", "--kube-api-qps=500", "--kube-api-burst=1000"},
 		Kwok: {
@@ -81,7 +81,7 @@ func (c *Cluster) apiserverFlags() []string {
 		"--allow-privileged", // so that it is Pod Security that says no
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + c.file(accountKeyFile), "--service-account-signing-key-file=" + c.file(accountKeyFile),
-		"--service-cluster-ip-range=" + serviceRange,
+		"--service-cluster-ip-range=" + ServiceRange,
 		"--profiling=false",
 	}
 	if c.AuditLog != "" {

@@ -66,7 +66,7 @@ func lookUp(folders []string, names ...Component) (map[Component]string, error) 
 
 // buildFolder asks the build script, which alone knows what makes two builds the same.
 func buildFolder(ctx context.Context) (string, error) {
-	root, err := moduleRoot()
+	root, err := ModuleRoot()
 	if err != nil {
 		return "", err
 	}
@@ -77,8 +77,8 @@ func buildFolder(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// moduleRoot is the folder of go.mod above the test's, in which `go test` starts it.
-func moduleRoot() (string, error) {
+// ModuleRoot is the folder of go.mod above the test's, in which `go test` starts it.
+func ModuleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("finding the module: %w", err)

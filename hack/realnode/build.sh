@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what real nodes in tests need besides Kubernetes, when it is missing:
-# containerd, its shim and ctr, CoreDNS, and the program of the tests' own images.
+# containerd and its shim, CoreDNS, and the program of the tests' own images.
 # About two minutes with a cold Go cache, nothing when it is there.
 #
 #   build.sh           build
@@ -10,7 +10,7 @@
 # The folder's name holds the hash of what is built, as there.
 set -euo pipefail
 cd "$(dirname "$0")"
-programs=(containerd containerd-shim-runc-v2 ctr coredns podtool)
+programs=(containerd containerd-shim-runc-v2 coredns podtool)
 hash=$(cat build.sh containerd/go.mod containerd/go.sum coredns/go.mod coredns/go.sum coredns/main.go podtool/main.go | sha256sum | cut -c1-16)
 cache=${XDG_CACHE_HOME:-${HOME:?a cache folder is needed: set HOME or XDG_CACHE_HOME}/.cache}/camfleet
 folder=$cache/realnode-$(uname -m)-$hash
