@@ -64,8 +64,9 @@ func (c *commit) split(raw []byte) error {
 	const ours, other = "gpgsig ", "gpgsig-sha256 "
 	inside := false
 	for len(raw) > 0 && raw[0] != '\n' {
-		line, rest, _ := bytes.Cut(raw, []byte("\n"))
-		line, raw = raw[:len(raw)-len(rest)], rest
+		_, rest, _ := bytes.Cut(raw, []byte("\n"))
+		line := raw[:len(raw)-len(rest)]
+		raw = rest
 		switch {
 		case bytes.HasPrefix(line, []byte(other)):
 			return errors.New("it has a signature of a repository with SHA-256, which is not supported")

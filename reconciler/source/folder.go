@@ -61,7 +61,7 @@ func (o *opened) head() (plumbing.Hash, error) {
 }
 
 // fetch has nothing to move.
-func (o *opened) fetch(context.Context, plumbing.Hash, plumbing.Hash) (objects, error) {
+func (o *opened) fetch(context.Context, plumbing.Hash, last) (objects, error) {
 	return stored{o.repo.Storer}, nil
 }
 

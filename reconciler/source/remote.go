@@ -99,15 +99,18 @@ func (s *session) head() (plumbing.Hash, error) {
 // fetch fetches that one commit into memory, as a pack of bounded size; what
 // is in the commit base, too, is not sent. History is not fetched: the newest
 // commit is all that counts, so a rewritten history costs nothing.
-func (s *session) fetch(ctx context.Context, hash, base plumbing.Hash) (objects, error) {
+func (s *session) fetch(ctx context.Context, hash plumbing.Hash, base last) (objects, error) {
 	req := packp.NewUploadPackRequestFromCapabilities(s.listed.Capabilities)
 	req.Wants = []plumbing.Hash{hash}
 	if s.listed.Capabilities.Supports(capability.Shallow) {
-		// The capabilities come from the server's own list, so that setting one cannot fail.
-		_ = req.Capabilities.Set(capability.Shallow)
 		req.Depth = packp.DepthCommits(1)
-		if !base.IsZero() {
-			req.Haves, req.Shallows = []plumbing.Hash{base}, []plumbing.Hash{base}
+		agree(req.Capabilities, capability.Shallow)
+		if len(base.objects) > 0 {
+			// Only of a thin pack does git leave out what is in a commit that a
+			// shallow one does not follow from. go-git hides that every server
+			// can make one, because its own reader cannot.
+			agree(req.Capabilities, capability.ThinPack)
+			req.Haves, req.Shallows = []plumbing.Hash{base.hash}, []plumbing.Hash{base.hash}
 		}
 	}
 	answer, err := s.up.UploadPack(ctx, req)
@@ -124,15 +127,21 @@ func (s *session) fetch(ctx context.Context, hash, base plumbing.Hash) (objects,
 	if int64(len(data)) > limit || err != nil {
 		err = pack.ErrTooLarge
 	} else {
-		got, err = pack.Read(data, limit)
+		got, err = pack.Read(data, pack.Objects(base.objects), limit)
 	}
-	if errors.Is(err, pack.ErrTooLarge) {
+	switch {
+	case errors.Is(err, pack.ErrNoBase):
+		return nil, fmt.Errorf("%w: %w", errMissing, err)
+	case errors.Is(err, pack.ErrTooLarge):
 		return nil, refuse(fmt.Sprintf("it is larger than %d bytes: a fleet's repository holds CUE files, keep the rest elsewhere", limit))
-	} else if err != nil {
+	case err != nil:
 		return nil, s.explain("fetching", err)
 	}
 	return fetched(got), nil
 }
+
+// agree asks for a capability; one without an argument is never refused.
+func agree(list *capability.List, c capability.Capability) { _ = list.Set(c) }
 
 // demultiplex takes the pack out of what the server says beside it.
 func demultiplex(agreed *capability.List, r io.Reader) io.Reader {

@@ -94,9 +94,9 @@ type origin interface {
 type connection interface {
 	// head is the newest commit's hash.
 	head() (plumbing.Hash, error)
-	// fetch gives access to the objects of a commit. Those that are in the
-	// commit base, too, may be missing; base may be zero.
-	fetch(ctx context.Context, hash, base plumbing.Hash) (objects, error)
+	// fetch gives access to the objects of a commit. Those that are in base,
+	// too, may be missing; base may be empty.
+	fetch(ctx context.Context, hash plumbing.Hash, base last) (objects, error)
 	close()
 }
 
@@ -198,7 +198,7 @@ func (s *Source) read(ctx context.Context, conn connection, hash plumbing.Hash, 
 func (s *Source) readOver(ctx context.Context, conn connection, hash plumbing.Hash, allowed signers) (*Commit, error) {
 	from := objects(s.last.objects)
 	if s.last.hash != hash {
-		moved, err := conn.fetch(ctx, hash, s.last.hash)
+		moved, err := conn.fetch(ctx, hash, s.last)
 		if err != nil {
 			return nil, err
 		}

@@ -31,6 +31,8 @@ type Objects map[plumbing.Hash]Object
 var (
 	// ErrTooLarge is a pack that holds more than may be read.
 	ErrTooLarge = errors.New("too large")
+	// ErrNoBase is a pack with a difference to an object that is not there.
+	ErrNoBase = errors.New("a difference to an object that is not there")
 	// ErrDamaged is everything else that is wrong with a pack.
 	ErrDamaged = errors.New("the pack is damaged")
 )
@@ -38,9 +40,9 @@ var (
 // maxObjects bounds what is kept for each object, beside its content.
 const maxObjects = 200_000
 
-// Read unpacks data, which must hold everything that differences in it are to
-// (no thin pack). The objects, unpacked, have at most limit bytes together.
-func Read(data []byte, limit int64) (Objects, error) {
+// Read unpacks data. Differences may be to objects of have (a thin pack). The
+// objects, unpacked, have at most limit bytes together.
+func Read(data []byte, have Objects, limit int64) (Objects, error) {
 	const header, trailer = 12, sha1.Size
 	if len(data) < header+trailer || string(data[:4]) != "PACK" || binary.BigEndian.Uint32(data[4:]) != 2 {
 		return nil, fmt.Errorf("%w: it does not begin like one", ErrDamaged)
@@ -54,7 +56,7 @@ func Read(data []byte, limit int64) (Objects, error) {
 		return nil, fmt.Errorf("%w: %d objects, at most %d are read", ErrTooLarge, count, maxObjects)
 	}
 	r := &reader{
-		data: body, at: header, left: limit, out: Objects{}, byOffset: map[int64]plumbing.Hash{},
+		data: body, at: header, left: limit, have: have, out: Objects{}, byOffset: map[int64]plumbing.Hash{},
 		atOffset: map[int64][]delta{}, onHash: map[plumbing.Hash][]delta{},
 	}
 	for range count {
@@ -66,7 +68,7 @@ func Read(data []byte, limit int64) (Objects, error) {
 	case r.at != len(body):
 		return nil, fmt.Errorf("%w: there is more after its last object", ErrDamaged)
 	case len(r.onHash)+len(r.atOffset) > 0:
-		return nil, fmt.Errorf("%w: a difference to an object that is not there", ErrDamaged)
+		return nil, ErrNoBase
 	}
 	return r.out, nil
 }
@@ -77,6 +79,7 @@ type reader struct {
 	at       int
 	zip      io.Reader
 	left     int64 // bytes that may still be unpacked
+	have     Objects
 	out      Objects
 	byOffset map[int64]plumbing.Hash
 	// Differences whose base comes later in the pack, by what it is.
@@ -144,6 +147,10 @@ func (r *reader) onOffset(offset, base, size int64) error {
 // difference applies d to base, or keeps it until base has come.
 func (r *reader) difference(base plumbing.Hash, d delta) error {
 	o, ok := r.out[base]
+	if !ok {
+		o, ok = r.have[base]
+		ok = ok && o.Data != nil
+	}
 	if !ok {
 		r.onHash[base] = append(r.onHash[base], d)
 		return nil

@@ -2,7 +2,7 @@ package sshsig_test
 
 import (
 	"bytes"
-	"crypto/dsa" //nolint:staticcheck // to see it refused
+	"crypto/dsa" //lint:ignore SA1019 to see it refused
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
