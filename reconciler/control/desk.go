@@ -17,14 +17,16 @@ import (
 	"camfleet.dev/reconciler/status"
 )
 
-// Orders are what people can say to a reconciler. Every field may be nil.
+// Orders are what people can say to a reconciler. Every field may be nil. What
+// fails is tried again.
 type Orders struct {
-	// Approve lets the held deletions of a commit happen: the newest commit,
-	// by its whole hash. It returns how many there are.
+	// Approve lets the held changes of a commit happen: the newest commit, by
+	// its whole hash. It returns how many there are.
 	Approve func(commit string) (int, error)
-	// Suspend stops applying, Resume goes on.
-	Suspend func(status.Suspension)
-	Resume  func()
+	// Suspend stops applying, Resume goes on. Both may be called although
+	// nothing changes by it.
+	Suspend func(reason string) error
+	Resume  func() error
 	// Wake looks at the source now.
 	Wake func()
 }
@@ -32,6 +34,10 @@ type Orders struct {
 // Desk is the leader's side of the ConfigMaps. Its exported fields are set
 // before Open, and not changed afterwards. Only a leader opens it, anew in
 // each of its terms: its writes go through the leader's Guard.
+//
+// It keeps a reconciler's notes, too. Their key "suspended" is what the
+// annotation says when they are read, whatever was noted: so a reconciler that
+// starts is suspended from its first moment, and a resumed one is not.
 type Desk struct {
 	Client          *Client // with the Guard in front of it
 	Namespace, Name string
@@ -42,6 +48,7 @@ type Desk struct {
 
 	arrived chan *corev1.ConfigMap // the newest, to Run
 	offered chan struct{}          // there is a newer status
+	read    chan struct{}          // gets a value when notes were read: orders are obeyed from then on
 
 	mu     sync.Mutex
 	newest *status.Status // as it was published last
@@ -61,8 +68,8 @@ func labels() map[string]string {
 	return map[string]string{"app.kubernetes.io/name": "camfleet", "app.kubernetes.io/part-of": "camfleet"}
 }
 
-// Open creates the ConfigMaps if they are missing, and obeys the orders that
-// are there. A reconciler is run only after it: it may be suspended.
+// Open creates the ConfigMaps if they are missing. A reconciler reads its notes
+// after that, and Run obeys orders once it has.
 func (d *Desk) Open(ctx context.Context) error {
 	if d.Every <= 0 {
 		d.Every = defaultEvery
@@ -70,7 +77,7 @@ func (d *Desk) Open(ctx context.Context) error {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	d.arrived, d.offered = make(chan *corev1.ConfigMap, 1), make(chan struct{}, 1)
+	d.arrived, d.offered, d.read = make(chan *corev1.ConfigMap, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	report, err := d.ensure(ctx, StatusName(d.Name), nil)
 	if err != nil {
 		return err
@@ -80,7 +87,6 @@ func (d *Desk) Open(ctx context.Context) error {
 	}
 	d.written = stored(report)
 	d.told = told{wake: d.orders.Annotations[AnnotationWake]} // it begins by looking anyway
-	d.obey(ctx)
 	return nil
 }
 
@@ -109,23 +115,31 @@ func (d *Desk) Run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	free := false // whether the status may be written now
+	pause := time.NewTimer(d.Every)
+	defer pause.Stop()
+	listening, free, news, pausing := false, true, false, true
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-d.read:
+			listening = true
 		case cm := <-d.arrived:
 			d.see(ctx, cm)
+			news = true
 		case <-d.offered:
-		case <-timer.C:
-			free = true
+			news = true
+		case <-pause.C:
+			free, pausing = true, false
 		}
-		d.obey(ctx)
-		if free && d.report(ctx) {
-			free = false
-			timer.Reset(d.Every)
+		busy, wrote := listening && !d.obey(ctx), false
+		if news && free {
+			wrote, news = d.report(ctx)
+			free = !wrote
+		}
+		if wrote || busy && !pausing { // not at every turn: somebody may publish all the time
+			pause.Reset(d.Every)
+			pausing = true
 		}
 	}
 }
@@ -170,21 +184,42 @@ func (d *Desk) see(ctx context.Context, cm *corev1.ConfigMap) {
 func (d *Desk) ReadNotes(notes any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
-	cm, err := d.Client.Core.ConfigMaps(d.Namespace).Get(ctx, d.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
+	cm, err := d.ensure(ctx, d.Name, nil)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(d.noted(cm))
+	if err == nil {
+		err = json.Unmarshal(text, notes)
 	}
 	if err != nil {
-		return d.explain("read", d.Name, err)
-	}
-	text, ok := cm.Data[KeyNotes]
-	if !ok {
-		return nil
-	}
-	if err := json.Unmarshal([]byte(text), notes); err != nil {
 		return fmt.Errorf("ConfigMap %s/%s: %s: %w", d.Namespace, d.Name, KeyNotes, err)
 	}
+	if d.read != nil {
+		put(d.read, struct{}{})
+	}
 	return nil
+}
+
+// keySuspended is the notes' key that the annotation decides about.
+const keySuspended = "suspended"
+
+// noted are the notes of a ConfigMap. Damaged ones are none, as if nothing had
+// been approved; suspended it stays.
+func (d *Desk) noted(cm *corev1.ConfigMap) map[string]any {
+	notes := map[string]any{}
+	if text, ok := cm.Data[KeyNotes]; ok {
+		if err := json.Unmarshal([]byte(text), &notes); err != nil || notes == nil {
+			d.Log.Error("what was noted cannot be read; held changes must be approved again", "configmap", d.Name, "error", err)
+			notes = map[string]any{}
+		}
+	}
+	delete(notes, keySuspended)
+	if reason, ok := cm.Annotations[AnnotationSuspend]; ok {
+		_, since := setBy(cm, AnnotationSuspend)
+		notes[keySuspended] = status.Suspension{Since: since, Reason: reason}
+	}
+	return notes
 }
 
 // WriteNotes implements reconciler.Notes.

@@ -18,44 +18,48 @@ import (
 
 // told is what the reconciler was told already.
 type told struct {
-	suspended *status.Suspension
-	wake      string
-	approved  string // the commit whose deletions were approved
+	suspend  *bool // nil until it was told
+	reason   string
+	wake     string
+	approved string // the commit whose held changes were approved
 	// answer is what became of the approval, told to people; nil without one.
 	answer *status.Condition
 	event  string // the last answer that an Event was written of
 }
 
-// obey makes the reconciler do what the annotations say.
-func (d *Desk) obey(ctx context.Context) {
-	d.obeySuspend()
+// obey makes the reconciler do what the annotations say. It returns false when
+// it has to try again.
+func (d *Desk) obey(ctx context.Context) bool {
 	if wake := d.orders.Annotations[AnnotationWake]; wake != d.told.wake {
 		d.told.wake = wake
 		if d.Orders.Wake != nil && wake != "" {
 			d.Orders.Wake()
 		}
 	}
-	d.obeyApprove(ctx)
+	err := d.obeySuspend()
+	if err != nil {
+		d.Log.Error("an order cannot be obeyed; it is tried again", "error", err)
+	}
+	return d.obeyApprove(ctx) && err == nil
 }
 
-func (d *Desk) obeySuspend() {
-	reason, ok := d.orders.Annotations[AnnotationSuspend]
-	switch was := d.told.suspended; {
-	case !ok && was == nil, ok && was != nil && was.Reason == reason:
-	case !ok:
-		d.told.suspended = nil
-		d.Log.Info("resumed")
-		if d.Orders.Resume != nil {
-			d.Orders.Resume()
-		}
-	default:
-		by, since := setBy(d.orders, AnnotationSuspend)
-		d.told.suspended = &status.Suspension{Since: since, Reason: reason}
-		d.Log.Info("suspended: nothing is applied", "reason", reason, "with", by)
-		if d.Orders.Suspend != nil {
-			d.Orders.Suspend(*d.told.suspended)
-		}
+func (d *Desk) obeySuspend() error {
+	reason, suspend := d.orders.Annotations[AnnotationSuspend]
+	if d.told.suspend != nil && *d.told.suspend == suspend && d.told.reason == reason {
+		return nil
 	}
+	var err error
+	switch {
+	case suspend && d.Orders.Suspend != nil:
+		err = d.Orders.Suspend(reason)
+	case !suspend && d.Orders.Resume != nil:
+		err = d.Orders.Resume()
+	}
+	if err != nil {
+		return err
+	}
+	d.told.suspend, d.told.reason = &suspend, reason
+	return nil
 }
 
 // setBy is the program (a field manager) that set an annotation, and when. The
@@ -84,7 +88,8 @@ var commits = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 const conditionApproved = "Approved"
 
 // obeyApprove looks at the approval whenever it, or the newest commit, changes.
-func (d *Desk) obeyApprove(ctx context.Context) {
+// It returns false when it has to try again.
+func (d *Desk) obeyApprove(ctx context.Context) bool {
 	want := strings.TrimSpace(d.orders.Annotations[AnnotationApprove])
 	s := d.latest()
 	switch {
@@ -95,38 +100,41 @@ func (d *Desk) obeyApprove(ctx context.Context) {
 	case s == nil || s.Commit == "": // nothing was read yet
 	case !strings.HasPrefix(s.Commit, want):
 		if d.told.approved != "" && strings.HasPrefix(d.told.approved, want) {
-			d.end(ctx, want)
-			return
+			return d.end(ctx, want)
 		}
 		d.answer(ctx, "False", "NotNewest", fmt.Sprintf("commit %s is not the newest one that was read, which is %s; it is approved if it becomes that",
 			short(want), short(s.Commit)))
 	case len(s.Held) == 0 && d.told.approved == s.Commit: // done, or being done
 	case len(s.Held) == 0:
-		d.answer(ctx, "False", "NothingHeld", fmt.Sprintf("no deletion of commit %s waits for approval", short(s.Commit)))
+		d.answer(ctx, "False", "NothingHeld", fmt.Sprintf("no change of commit %s waits for approval", short(s.Commit)))
 	case d.told.approved != s.Commit && d.Orders.Approve != nil:
 		n, err := d.Orders.Approve(s.Commit)
 		if err != nil {
 			d.answer(ctx, "False", "Failed", err.Error())
-			return
+			return false
 		}
 		d.told.approved = s.Commit
 		by, _ := setBy(d.orders, AnnotationApprove)
-		d.Log.Info("approved", "commit", short(s.Commit), "deletions", n, "with", by)
-		d.answer(ctx, "True", "Approved", fmt.Sprintf("%d deletions of commit %s were approved", n, short(s.Commit)))
+		d.Log.Info("approved", "commit", short(s.Commit), "changes", n, "with", by)
+		d.answer(ctx, "True", "Approved", fmt.Sprintf("%d changes of commit %s were approved", n, short(s.Commit)))
 	}
+	return true
 }
 
 // end takes an approval away that was used, and whose commit is not the newest
 // any more: if that commit comes back, it is asked about again.
-func (d *Desk) end(ctx context.Context, want string) {
+func (d *Desk) end(ctx context.Context, want string) bool {
 	err := d.patch(ctx, d.Name, map[string]any{"metadata": map[string]any{
 		"resourceVersion": d.orders.ResourceVersion, "annotations": map[string]any{AnnotationApprove: nil},
 	}})
-	if err != nil { // somebody wrote in between, and it is looked at again
+	if err != nil { // somebody wrote in between, perhaps
 		d.Log.Debug("an approval that is over is still there", "commit", want, "error", err)
-		return
+		return false
 	}
 	d.told.approved, d.told.answer = "", nil
+	d.orders = d.orders.DeepCopy() // the informer's own is not ours to change
+	delete(d.orders.Annotations, AnnotationApprove)
+	return true
 }
 
 // answer says what became of an approval: in the conditions, and as an Event

@@ -82,6 +82,11 @@ func cuts() []func(*status.Status) string {
 		func(s *status.Status) string {
 			n := len(s.Changes)
 			s.Changes = nil
+			if s.Pending != nil {
+				pending := *s.Pending
+				n += len(pending.Changes)
+				pending.Changes, s.Pending = nil, &pending
+			}
 			return counted(n, "%d changes of the last sync are left out; they are in the log")
 		},
 		func(s *status.Status) string {

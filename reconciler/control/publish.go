@@ -30,17 +30,17 @@ func (d *Desk) latest() *status.Status {
 }
 
 // report writes the newest status, if it says anything new. It returns whether
-// it has tried to: there is a pause after that.
-func (d *Desk) report(ctx context.Context) bool {
+// it has tried to, after which there is a pause, and whether it is still to be written.
+func (d *Desk) report(ctx context.Context) (tried, left bool) {
 	newest := d.latest()
 	if newest == nil {
-		return false
+		return false, false
 	}
 	s := *newest
 	s.Conditions = d.conditions(newest)
 	text, err := news(s)
 	if err == nil && text == d.written {
-		return false
+		return false, false
 	}
 	var data page
 	if err == nil {
@@ -50,17 +50,19 @@ func (d *Desk) report(ctx context.Context) bool {
 		err = d.write(ctx, data)
 	}
 	if err != nil {
-		d.Log.Error("the status cannot be written; it is tried again", "error", err)
-		return true
+		if ctx.Err() == nil {
+			d.Log.Error("the status cannot be written; it is tried again", "error", err)
+		}
+		return true, true
 	}
 	d.written = text
-	return true
+	return true, false
 }
 
-// news is what is new when it changes, as text. The time of the last look at
-// the source changes with every look.
+// news is what is new when it changes, as text. The times of the last look at
+// the source and at the objects change with every look.
 func news(s status.Status) (string, error) {
-	s.Fetched = time.Time{}
+	s.Fetched, s.Synced = time.Time{}, time.Time{}
 	text, err := json.Marshal(s)
 	return string(text), err
 }

@@ -37,7 +37,7 @@ func summary(s status.Status) string {
 	}
 	b.WriteString(cameras(s.Cameras))
 	if n := len(s.Held); n > 0 {
-		line("%d deletions wait for: camfleet approve %s", n, short(s.Commit))
+		line("%d changes wait for: camfleet approve %s", n, short(s.Commit))
 	}
 	list(&b, "problem", s.Problems, func(p int) string { return s.Problems[p].Error() })
 	list(&b, "failed", s.Failed, func(i int) string { return s.Failed[i].ID.String() + ": " + s.Failed[i].Reason })
