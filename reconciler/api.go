@@ -2,62 +2,106 @@ package reconciler
 
 import (
 	"bytes"
-	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"strings"
-	"time"
 
 	"camfleet.dev/reconciler/status"
 )
 
-// Paths of the API.
+// Paths of the API. openapi.json describes those of Handler.
 const (
-	statusPath  = "/api/v1/status"
-	approvePath = "/api/v1/approve/"
+	apiPrefix       = "/api/"
+	statusPath      = "/api/v1/status"
+	openAPIPath     = "/api/v1/openapi.json"
+	approvePath     = "/api/v1/approve/"
+	suspendPath     = "/api/v1/suspend"
+	resumePath      = "/api/v1/resume"
+	reasonParameter = "reason"
 )
 
-// Handler answers GET /api/v1/status. Playlist URLs are on the server that was asked.
+//go:embed openapi.json
+var openAPI []byte
+
+// views are what the API shows of a status, by path.
+func views() map[string]func(status.Status) any {
+	return map[string]func(status.Status) any{
+		statusPath:         func(s status.Status) any { return s },
+		"/api/v1/cameras":  func(s status.Status) any { return status.CamerasOf(s) },
+		"/api/v1/sites":    func(s status.Status) any { return status.SitesOf(s) },
+		"/api/v1/nodes":    func(s status.Status) any { return status.NodesOf(s) },
+		"/api/v1/changes":  func(s status.Status) any { return status.ChangesOf(s) },
+		"/api/v1/problems": func(s status.Status) any { return status.ProblemsOf(s) },
+	}
+}
+
+// Handler answers GET /api/v1/…, of this reconciler, on the machine that runs
+// the cameras: the URLs of playlists are on the server that was asked.
 func (r *Reconciler) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, req *http.Request) {
+	return api(func(req *http.Request) status.Status {
 		scheme := "http"
 		if req.TLS != nil {
 			scheme = "https"
 		}
-		reply(w, http.StatusOK, r.statusAt(url.URL{Scheme: scheme, Host: req.Host}))
+		return r.statusAt(url.URL{Scheme: scheme, Host: req.Host})
+	})
+}
+
+// api shows a status.
+func api(of func(*http.Request) status.Status) http.Handler {
+	views := views()
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		view := views[req.URL.Path]
+		switch {
+		case view == nil && req.URL.Path != openAPIPath:
+			reply(w, http.StatusNotFound, answer{Error: "there is nothing here: " + openAPIPath + " says what there is"})
+		case req.Method != http.MethodGet && req.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			reply(w, http.StatusMethodNotAllowed, answer{Error: "only GET and HEAD: nothing can be changed here"})
+		case view == nil:
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(openAPI) // the client went away
+		default:
+			reply(w, http.StatusOK, view(of(req)))
+		}
+	})
+}
+
+// ControlHandler also takes orders: approve, suspend, resume. It is for the
+// owner's socket only. page is the address of the page's server.
+func (r *Reconciler) ControlHandler(page url.URL) http.Handler {
+	r.prepare()
+	mux := http.NewServeMux()
+	mux.Handle("/", api(func(*http.Request) status.Status { return r.statusAt(page) }))
+	mux.HandleFunc("POST "+approvePath+"{commit}", func(w http.ResponseWriter, req *http.Request) {
+		n, err := r.Approve(req.PathValue("commit"))
+		obeyed(w, answer{Approved: n}, err)
+	})
+	mux.HandleFunc("POST "+suspendPath, func(w http.ResponseWriter, req *http.Request) {
+		obeyed(w, answer{}, r.Suspend(req.URL.Query().Get(reasonParameter)))
+	})
+	mux.HandleFunc("POST "+resumePath, func(w http.ResponseWriter, _ *http.Request) {
+		obeyed(w, answer{}, r.Resume())
 	})
 	return mux
 }
 
-// ControlHandler also takes orders: POST /api/v1/approve/COMMIT. It is for the
-// owner's socket only. page is the address of the page's server.
-func (r *Reconciler) ControlHandler(page url.URL) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, r.statusAt(page))
-	})
-	mux.HandleFunc("POST "+approvePath+"{commit}", func(w http.ResponseWriter, req *http.Request) {
-		n, err := r.Approve(req.PathValue("commit"))
-		switch {
-		case errors.Is(err, ErrNotNewest), errors.Is(err, ErrNothingHeld):
-			reply(w, http.StatusConflict, answer{Error: err.Error()})
-		case err != nil:
-			reply(w, http.StatusInternalServerError, answer{Error: err.Error()})
-		default:
-			reply(w, http.StatusOK, answer{Approved: n})
-		}
-	})
-	return mux
+// obeyed answers an order.
+func obeyed(w http.ResponseWriter, a answer, err error) {
+	switch {
+	case errors.Is(err, ErrNotNewest), errors.Is(err, ErrNothingHeld):
+		reply(w, http.StatusConflict, answer{Error: err.Error()})
+	case err != nil:
+		reply(w, http.StatusInternalServerError, answer{Error: err.Error()})
+	default:
+		reply(w, http.StatusOK, a)
+	}
 }
 
 type answer struct {
-	Approved int    `json:"approved,omitempty"` // deletions
+	Approved int    `json:"approved,omitempty"` // changes
 	Error    string `json:"error,omitempty"`
 }
 
@@ -87,66 +131,4 @@ func reply(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_, _ = w.Write(buf.Bytes()) // the client went away
-}
-
-// Client gives orders to a reconciler that runs.
-type Client struct {
-	// Dial connects to its socket.
-	Dial func(ctx context.Context) (net.Conn, error)
-}
-
-// Status asks how things are.
-func (c Client) Status(ctx context.Context) (status.Status, error) {
-	var s status.Status
-	err := c.call(ctx, http.MethodGet, statusPath, &s)
-	return s, err
-}
-
-// Approve approves a commit's held deletions, and returns how many there are.
-func (c Client) Approve(ctx context.Context, commit string) (int, error) {
-	var a answer
-	err := c.call(ctx, http.MethodPost, approvePath+url.PathEscape(commit), &a)
-	return a.Approved, err
-}
-
-const (
-	callTimeout = 10 * time.Second
-	maxAnswer   = 64 << 20
-)
-
-func (c Client) call(ctx context.Context, method, path string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.Dial(ctx) },
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://camfleet"+path, nil)
-	if err != nil {
-		return fmt.Errorf("asking camfleet: %w", err)
-	}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
-	var address *url.Error
-	if errors.As(err, &address) {
-		err = address.Err // its own words, not the socket's made-up URL
-	}
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("reading camfleet's answer: %w", err)
-	}
-	var a answer
-	if resp.StatusCode != http.StatusOK {
-		if json.Unmarshal(body, &a) == nil && a.Error != "" {
-			return errors.New(a.Error)
-		}
-		return fmt.Errorf("camfleet answered %s: %s", resp.Status, strings.TrimSpace(string(body)))
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("reading camfleet's answer: %w", err)
-	}
-	return nil
 }

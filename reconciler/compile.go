@@ -52,7 +52,7 @@ func (l *loop) compile() {
 func (l *loop) compileDone(commit *source.Commit, result *object.Result, err error, took time.Duration) {
 	hash := short(commit.Hash)
 	was := l.showCompile(err)
-	l.metrics.compiled(took, err)
+	l.metrics.compiled(l.Clock.Now(), took, err)
 	if err != nil {
 		if commit == l.newest {
 			l.compileTry.failed(l.Clock.Now(), retryFirst)

@@ -56,7 +56,10 @@ func (l *loop) fetchDone(c *source.Commit, err error) {
 	was := l.showFetch(now, err)
 	l.metrics.fetched(err)
 	if err != nil {
-		l.poll.failed(now, l.Interval)
+		var unverified *source.UnverifiedError
+		if l.poll.failed(now, l.Interval); errors.As(err, &unverified) {
+			l.poll = retry{at: now.Add(early(l.Interval))} // the server answers; its next commit may be signed
+		}
 		if was != err.Error() {
 			l.Log.Error("the repository cannot be read; everything stays as it is", "error", err)
 		}

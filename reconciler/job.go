@@ -102,7 +102,7 @@ func (j *job) run(ctx context.Context) func() {
 	}
 	live, err := l.Cluster.List(ctx, j.target.plan.Fleet.UID)
 	if err != nil {
-		return j.ended(func() { l.listFailed(fmt.Errorf("listing what is there: %w", err)) })
+		return j.ended(func() { l.listFailed(j, fmt.Errorf("listing what is there: %w", err)) })
 	}
 	set := engine.Plan(j.target.plan, live, l.rollout.options(j.options, live))
 	j.leaveOut(set.Changes, busy, paced)

@@ -10,6 +10,7 @@ import (
 
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/engine"
+	"camfleet.dev/reconciler/source"
 	"camfleet.dev/reconciler/status"
 )
 
@@ -53,6 +54,9 @@ func (r *Reconciler) aboutTarget(s *status.Status, now time.Time) {
 	if r.Cameras != nil {
 		s.Cameras = r.Cameras()
 	}
+	if s.Unverified != "" {
+		s.Warnings = append(s.Warnings, s.Unverified)
+	}
 	if r.Warnings != nil {
 		s.Warnings = append(s.Warnings, r.Warnings()...)
 	}
@@ -76,10 +80,10 @@ func state(s status.Status) status.State {
 		return status.Suspended
 	case s.FetchError != "" || s.CompileError != "" || s.TargetError != "" || len(s.Failed) > 0:
 		return status.Failing
+	case len(s.Held) > 0 || s.Unverified != "":
+		return status.Held
 	case s.Commit == "":
 		return status.Starting
-	case len(s.Held) > 0:
-		return status.Held
 	case len(s.Problems) > 0:
 		return status.Broken
 	}
@@ -95,6 +99,8 @@ func (r *Reconciler) shortcoming(s status.Status) error {
 		return errors.New(s.CompileError)
 	case s.TargetError != "":
 		return errors.New(s.TargetError)
+	case s.Unverified != "":
+		return errors.New(s.Unverified)
 	case s.Suspended != nil:
 		return fmt.Errorf("nothing was applied: it is suspended (%s)", s.Suspended.Reason)
 	case len(s.Problems) > 0:
@@ -118,8 +124,11 @@ func (r *Reconciler) show(change func(*status.Status)) {
 // showFetch shows how a look at the source ended, and returns the error of the one before.
 func (r *Reconciler) showFetch(now time.Time, err error) (was string) {
 	r.show(func(s *status.Status) {
-		was, s.FetchError, r.shown.refused = s.FetchError, "", refused(err)
-		if err != nil {
+		was, s.FetchError, s.Unverified, r.shown.refused = cmp.Or(s.FetchError, s.Unverified), "", "", refused(err)
+		var unverified *source.UnverifiedError
+		if errors.As(err, &unverified) { // it was fetched, and is held
+			s.Unverified = err.Error()
+		} else if err != nil {
 			s.FetchError = err.Error()
 			return
 		}
@@ -196,6 +205,7 @@ func (l *loop) showSync(j *job, set engine.ChangeSet, failed []engine.Change, no
 // showCommit names a commit as the one that the target follows.
 func showCommit(s *status.Status, t *target) {
 	s.Commit, s.Time, s.Subject = t.commit.Hash, t.commit.Time, t.commit.Subject
+	s.Signer = t.commit.Signer
 	s.Problems, s.Sites, s.Warnings = t.result.Problems, nil, nil
 	for _, site := range t.result.Sites {
 		s.Sites = append(s.Sites, status.Site{Name: site.Name, Broken: site.Broken, Cameras: len(site.Cameras)})

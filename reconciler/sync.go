@@ -76,13 +76,16 @@ func (l *loop) startSync() {
 }
 
 // listFailed puts off a sync that could not even begin.
-func (l *loop) listFailed(err error) {
+func (l *loop) listFailed(j *job, err error) {
+	if j.interrupted {
+		return
+	}
 	l.Log.Error("the target cannot be read; it is tried again", "error", err)
 	now := l.Clock.Now()
 	l.listTry.failed(now, retryFirst)
 	l.failed = true
 	l.metrics.listFailed()
-	l.showTargetError(l.target, err)
+	l.showTargetError(j.target, err)
 	l.sync.by(l.listTry.at)
 }
 
@@ -99,7 +102,11 @@ func (l *loop) syncDone(j *job, set engine.ChangeSet) {
 		l.tell(set, healed)
 		return
 	}
-	l.metrics.synced(now, set, l.took, len(healed))
+	if j.suspended {
+		l.metrics.planned(set)
+	} else {
+		l.metrics.synced(now, set, l.took, len(healed))
+	}
 	put, first := l.troubles.notBefore(now)
 	failed := l.failures(set, put)
 	l.failed = len(failed) > 0

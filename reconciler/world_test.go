@@ -42,7 +42,7 @@ type world struct {
 	onApply            func(ctx context.Context, step engine.Step) error
 	told               []status.Status
 	records            []engine.Change
-	stop     context.CancelFunc
+	stop               context.CancelFunc
 }
 
 func newWorld(t *testing.T) *world {

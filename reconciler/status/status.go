@@ -25,6 +25,11 @@ const (
 	Standby State = "standby"
 )
 
+// States lists all states.
+func States() []State {
+	return []State{Starting, Synced, Broken, Held, Failing, Suspended, Standby}
+}
+
 // Status is the answer of GET /api/v1/status.
 type Status struct {
 	// Commit is the newest commit that was compiled and applied, as far as
