@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"camfleet.dev/compiler/internal/diagnose"
+	"camfleet.dev/compiler/internal/render"
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/schema"
 )
@@ -37,17 +39,23 @@ func (c *compilation) fleetProblem(pos object.Position, path, format string, arg
 
 var siteName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
-// reservedSites would get a namespace that is not theirs: the reconciler's own
-// is camfleet-system.
-func reservedSites() []string { return []string{"system"} }
+// system is the site that would get the namespace of the reconciler itself, and
+// with it what is secret there; kube- is Kubernetes' own prefix.
+const (
+	system     = "system"
+	kubernetes = "kube-"
+)
 
 func (c *compilation) checkSiteName(s *site) {
 	pos := object.Position{File: s.dir}
+	namespace := render.Namespace(s.name)
 	switch {
 	case !siteName.MatchString(s.name):
 		s.problem(pos, "", "the folder's name is the site's name and must be lower case letters, digits and \"-\" inside, at most 40 characters; rename it")
-	case slices.Contains(reservedSites(), s.name):
-		s.problem(pos, "", "the name %q is camfleet's own (namespace camfleet-%s); rename the folder", s.name, s.name)
+	case s.name == system || slices.Contains(c.options.Reserved, namespace):
+		s.problem(pos, "", "the name %q is camfleet's own (namespace %s); rename the folder", s.name, namespace)
+	case strings.HasPrefix(s.name, kubernetes):
+		s.problem(pos, "", "names that begin with %q are Kubernetes' own; rename the folder", kubernetes)
 	}
 }
 

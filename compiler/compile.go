@@ -29,6 +29,9 @@ type Options struct {
 	// cannot be compiled at all: they are broken in the result, without a
 	// problem, and others may refer to them.
 	Absent []string
+	// Reserved are namespaces that no site may have, besides camfleet-system:
+	// the one that the reconciler itself runs in.
+	Reserved []string
 	// Limits bound the input; a zero field means DefaultLimits'.
 	Limits Limits
 }
@@ -128,7 +131,11 @@ func (c *compilation) run(ctx context.Context, problems []object.Problem) error 
 	if c.broken {
 		return nil
 	}
-	return c.eachSite(ctx, c.renderSite)
+	if err := c.eachSite(ctx, c.renderSite); err != nil {
+		return err
+	}
+	c.checkIngresses()
+	return nil
 }
 
 // open prepares loading; false means that nothing can be loaded.

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-
-	"sigs.k8s.io/kustomize/kyaml/openapi"
-	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"camfleet.dev/compiler/internal/render"
 	"camfleet.dev/compiler/object"
@@ -40,8 +38,9 @@ func (o *overlay) accept(results []map[string]any, before []object.Object) []obj
 		} else {
 			out = append(out, o.added(id, m, before))
 		}
-		for _, complaint := range pods.check(out[len(out)-1]) {
-			o.refuse(o.place(File, nil), "%s, as the overlay leaves it: %s", id, complaint)
+		last := out[len(out)-1]
+		for _, complaint := range slices.Concat(checkMeta(id, last.Body), pods.check(last)) {
+			o.refuse(o.origin(id), "%s, as the overlay leaves it: %s", id, oneLine(complaint))
 		}
 	}
 	o.missing(before, seen)
@@ -97,15 +96,19 @@ func (o *overlay) metadata(obj object.Object, was, is map[string]any) {
 	for field, keys := range map[string][]string{
 		"labels": {
 			object.LabelManagedBy, object.LabelFleet, object.LabelSite, object.LabelCamera, object.LabelRole,
-			"pod-security.kubernetes.io/enforce",
+			"pod-security.kubernetes.io/enforce", "pod-security.kubernetes.io/enforce-version",
 		},
 		"annotations": {object.AnnotationSource, object.AnnotationHash},
 	} {
 		before, _ := was[field].(map[string]any)
 		after, _ := is[field].(map[string]any)
 		for _, key := range keys {
-			if before[key] != after[key] {
-				o.refuse(o.place(File, nil), "%s: %s is camfleet's own, and must stay %q", obj.ID, key, fmt.Sprint(before[key]))
+			switch was, had := before[key]; {
+			case was == after[key]:
+			case had:
+				o.refuse(o.place(File, nil), "%s: %s is camfleet's own, and must stay %q", obj.ID, key, fmt.Sprint(was))
+			default:
+				o.refuse(o.place(File, nil), "%s: %s is camfleet's own, and cannot be set here", obj.ID, key)
 			}
 		}
 	}
@@ -135,37 +138,44 @@ func rehash(obj *object.Object, was, is map[string]any) error {
 
 // added takes an object over that the site brings itself.
 func (o *overlay) added(id object.ID, m map[string]any, before []object.Object) object.Object {
-	pos := o.place(File, nil)
-	clusterWide := false
-	if namespaced, known := openapi.IsNamespaceScoped(yaml.TypeMeta{APIVersion: id.APIVersion, Kind: id.Kind}); known {
-		clusterWide = !namespaced
-	}
+	pos := o.origin(id)
+	why := unwelcome(id.APIVersion, id.Kind)
 	switch {
 	case id.Kind == "" || id.APIVersion == "" || id.Name == "":
 		o.refuse(pos, "an added object has no kind, apiVersion or name: %s", id)
-	case id.Kind == "Secret":
-		o.refuse(pos, "%s: a Secret's content is never in Git; create it in the cluster, and name it in CUE", id)
-	case clusterWide:
-		o.refuse(pos, "%s is not part of a namespace; a site's overlay may add only to its own", id)
+	case why != "":
+		o.refuse(pos, "%s: %s", id, why)
 	case id.Namespace != o.namespace:
 		o.refuse(pos, "%s is in another namespace than the site's, %s", id, o.namespace)
 	}
-	labels := sub(meta(m), "labels")
-	for key := range labels {
+	labels, annotations := sub(meta(m), "labels"), sub(meta(m), "annotations")
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if strings.HasPrefix(key, "camfleet.dev/") || key == object.LabelManagedBy {
 			o.refuse(pos, "%s: label %s is camfleet's own", id, key)
+		}
+	}
+	for _, key := range []string{object.AnnotationSource, object.AnnotationHash} {
+		if annotations[key] != nil {
+			o.refuse(pos, "%s: annotation %s is camfleet's own", id, key)
 		}
 	}
 	labels[object.LabelManagedBy], labels[object.LabelSite] = object.ManagedBy, o.site
 	if fleet := fleetOf(before); fleet != "" {
 		labels[object.LabelFleet] = fleet
 	}
-	sub(meta(m), "annotations")[object.AnnotationSource] = pos.File
-	body, err := render.Canonical(m)
+	annotations[object.AnnotationSource] = pos.File
+	obj := object.Object{ID: id, Site: o.site, Source: pos}
+	var err error
+	if id.Kind == "Pod" { // most of one cannot be changed: it is made anew, as ours are
+		err = rehash(&obj, nil, m)
+	}
+	if err == nil {
+		obj.Body, err = render.Canonical(m)
+	}
 	if err != nil {
 		o.refuse(pos, "%s: %v", id, err)
 	}
-	return object.Object{ID: id, Site: o.site, Source: pos, Body: body}
+	return obj
 }
 
 // fleetOf is the fleet's uid, as it stands on the rendered objects.

@@ -19,7 +19,10 @@
 //
 // Afterwards: names, namespaces and labels of camfleet's objects are as they
 // were, what a worker cannot do without is still there, every Pod satisfies Pod
-// Security restricted, what is added is in the site's namespace and no Secret.
+// Security restricted and gets no token for the Kubernetes API, no Service draws
+// others' traffic, what is added is in the site's namespace and of a kind that
+// the reconciler applies (kinds.go), names and labels are Kubernetes' (meta.go).
+// The API server would refuse most of it, but late, and again and again.
 //
 // A patched Pod spec is part of the Pod's hash: the new hash is made of the one
 // before and the new spec. Patched labels and annotations restart nothing, and

@@ -8,6 +8,8 @@ import (
 	"path"
 	"strings"
 
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
 	"camfleet.dev/compiler/object"
 )
 
@@ -88,9 +90,34 @@ func (s *scanner) keep(name string, content []byte) string {
 func (s *scanner) yamlFile(name string, pos object.Position) string {
 	content, ok := s.read(name, &pos)
 	if ok {
-		s.parse(content, func(p *position) object.Position { return s.place(name, p) })
+		for _, doc := range s.parse(content, func(p *position) object.Position { return s.place(name, p) }) {
+			s.welcome(name, doc)
+		}
 	}
 	return s.keep(name, content)
+}
+
+// welcome notes where an object stands that a file brings, and refuses kinds
+// that a site cannot have while their place is known. What a list holds is seen
+// only when kustomize has taken it apart.
+func (s *scanner) welcome(file string, doc *yaml.Node) {
+	kind, name := child(lookup(doc), "kind"), child(lookup(doc, "metadata"), "name")
+	if kind == nil || strings.HasSuffix(kind.Value, "List") {
+		return
+	}
+	apiVersion := ""
+	if n := child(lookup(doc), "apiVersion"); n != nil {
+		apiVersion = n.Value
+	}
+	if name != nil {
+		s.where[kind.Value+"/"+name.Value] = s.place(file, at(lookup(doc)))
+	}
+	if why := unwelcome(apiVersion, kind.Value); why != "" {
+		s.refuse(s.place(file, at(kind)), "%s", why)
+	}
+	if ns := child(lookup(doc, "metadata"), "namespace"); ns != nil && ns.Value != "" && ns.Value != s.namespace {
+		s.refuse(s.place(file, at(ns)), "%q is not the site's namespace; leave it out, or write %q", ns.Value, s.namespace)
+	}
 }
 
 // dataFile takes a file over that only becomes a text in a ConfigMap.

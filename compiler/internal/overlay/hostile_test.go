@@ -23,12 +23,15 @@ func merge(kind, fields string) string {
 	return "apiVersion: v1\nkind: " + kind + "\nmetadata: {name: x" + fields
 }
 
-// refusals: files of the site's folder (names and contents in turn; the first
+// refusal is files of the site's folder (names and contents in turn; the first
 // is kustomization.yaml), and what is said about them.
-var refusals = map[string]struct {
+type refusal struct {
 	files []string
 	want  string
-}{
+}
+
+// refusals are of what a kustomization may not say.
+var refusals = map[string]refusal{
 	"not YAML":        {[]string{"a: [\n"}, "kustomization.yaml:1: is not YAML: did not find"},
 	"empty":           {[]string{""}, "kustomization.yaml: must be one YAML document"},
 	"two documents":   {[]string{"labels: []\n---\nlabels: []\n"}, "kustomization.yaml: must be one YAML document"},
@@ -118,22 +121,12 @@ var refusals = map[string]struct {
 	"a wrong patch": {[]string{inline("- {op: replace, path: /spec/none/of/it, value: 1}")}, "kustomize cannot apply it: "},
 	"no target":     {[]string{"patches:\n- path: x.yaml\n", "x.yaml", merge("Pod", "}")}, "kustomize cannot apply it: no resource matches strategic merge patch"},
 	"patch of text": {[]string{"patches:\n- path: x.yaml\n", "x.yaml", "hello"}, "kustomize cannot apply it: unable to parse SM or JSON patch from [path: \"x.yaml\"]"},
-
-	"a Secret":          {[]string{"resources: [x.yaml]\n", "x.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {password: hunter2}\n"}, "Secret/x: a Secret's content is never in Git"},
-	"cluster's":         {[]string{"resources: [x.yaml]\n", "x.yaml", "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: x}\n"}, "ClusterRoleBinding/x is not part of a namespace"},
-	"a namespace":       {[]string{"resources: [x.yaml]\n", "x.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: kube-system}\n"}, "kustomize cannot apply it: namespace transformation produces ID conflict"},
-	"a privileged Pod":  {[]string{"resources: [x.yaml]\n", "x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {hostNetwork: true, containers: [{name: a, image: b}]}\n"}, "hostNetwork=true"},
-	"a false camera":    {[]string{"resources: [x.yaml]\n", "x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, labels: {camfleet.dev/camera: y}}\n"}, "label camfleet.dev/camera is camfleet's own"},
-	"the same again":    {[]string{"resources: [x.yaml]\n", "x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: camera-cam-000, namespace: camfleet-gate}\n"}, "kustomize cannot apply it: "},
-	"no name":           {[]string{"resources: [x.yaml]\n", "x.yaml", "apiVersion: v1\nkind: ConfigMap\n"}, "kustomize cannot apply it: "},
-	"no object":         {[]string{"resources: [x.yaml]\n", "x.yaml", "hello"}, "kustomize cannot apply it: "},
-	"a broken resource": {[]string{"resources: [x.yaml]\n", "x.yaml", "a: [\n"}, "sites/gate/x.yaml:1: is not YAML"},
 }
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	objs := gate(t, 1)
-	for name, c := range refusals {
+	for name, c := range all() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out, problems := Apply(t.Context(), folder(slices.Concat([]string{File}, c.files)...), "gate", objs)
@@ -216,7 +209,7 @@ func TestNothingIsFetched(t *testing.T) {
 // FuzzApply: whatever a kustomization holds, it is taken or refused, with a
 // place, and camfleet's objects keep their names.
 func FuzzApply(f *testing.F) {
-	for _, c := range refusals {
+	for _, c := range all() {
 		if len(c.files[0]) < 4096 {
 			f.Add(c.files[0], "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")
 		}

@@ -30,7 +30,7 @@ const (
 // Apply applies the kustomization.yaml of a site's folder, if there is one, to
 // the site's rendered objects. With problems the objects are not to be used.
 func Apply(ctx context.Context, folder fs.FS, site string, objs []object.Object) ([]object.Object, []object.Problem) {
-	o := &overlay{fsys: folder, site: site, namespace: render.Namespace(site)}
+	o := &overlay{fsys: folder, site: site, namespace: render.Namespace(site), where: map[string]object.Position{}}
 	if !o.exists() {
 		return objs, o.problems
 	}
@@ -59,9 +59,10 @@ type overlay struct {
 	namespace string
 	problems  []object.Problem
 
-	total   int               // bytes read
-	patches int               // seen
-	names   map[string]string // our name of a file → the user's
+	total   int                        // bytes read
+	patches int                        // seen
+	names   map[string]string          // our name of a file → the user's
+	where   map[string]object.Position // Kind/name of what files bring → its place
 }
 
 // exists looks for the overlay, and for one under a name that is not looked for.
@@ -85,6 +86,14 @@ func (o *overlay) place(file string, at *position) object.Position {
 		p.Line, p.Column = at.line, at.column
 	}
 	return p
+}
+
+// origin is where an object stands that a file brings, or else the overlay itself.
+func (o *overlay) origin(id object.ID) object.Position {
+	if pos, ok := o.where[id.Kind+"/"+id.Name]; ok {
+		return pos
+	}
+	return o.place(File, nil)
 }
 
 func (o *overlay) refuse(at object.Position, format string, args ...any) {

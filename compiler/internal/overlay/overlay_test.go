@@ -223,7 +223,7 @@ func TestAdditions(t *testing.T) {
 	)
 	for _, id := range [][2]string{{"Ingress", "page"}, {"Service", "extra"}} {
 		o := get(t, after, id[0], id[1])
-		if o.Namespace != "camfleet-gate" || o.Site != "gate" || o.Source.File != "sites/gate/kustomization.yaml" || o.Camera != "" {
+		if o.Namespace != "camfleet-gate" || o.Site != "gate" || o.Source.File != "sites/gate/extra/"+strings.ToLower(id[0])+".yaml" || o.Source.Line != 1 || o.Camera != "" {
 			t.Errorf("%s: %+v", id, o)
 		}
 		for label, want := range map[string]string{object.LabelManagedBy: "camfleet", object.LabelFleet: "fleet-0001", object.LabelSite: "gate"} {

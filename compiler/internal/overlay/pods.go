@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 
@@ -32,7 +29,7 @@ func newPodCheck() podCheck {
 // check decodes the object strictly, so that a misspelt field is found, and
 // holds its Pods to Pod Security restricted.
 func (c podCheck) check(obj object.Object) []string {
-	typed, pod := typeOf(obj)
+	typed, pod := typeOf(obj.ID)
 	if typed == nil {
 		return nil
 	}
@@ -41,62 +38,49 @@ func (c podCheck) check(obj object.Object) []string {
 	if err := d.Decode(typed); err != nil {
 		return []string{fmt.Sprintf("%v", err)}
 	}
+	if service, ok := typed.(*corev1.Service); ok {
+		return foreign(service.Spec)
+	}
 	if pod == nil {
 		return nil
 	}
 	template := pod()
+	complaints := tokens(template.Spec)
 	result := policy.AggregateCheckResults(c.evaluator.EvaluatePod(c.level, &template.ObjectMeta, &template.Spec))
-	if result.Allowed {
-		return nil
+	if !result.Allowed {
+		complaints = append(complaints, "the site's namespace does not admit it (Pod Security restricted): "+result.ForbiddenDetail())
 	}
-	return []string{"the site's namespace does not admit it (Pod Security restricted): " + result.ForbiddenDetail()}
+	return complaints
 }
 
-// typeOf is the Go type of an object, and how its Pods are found in it.
-func typeOf(obj object.Object) (typed any, pod func() corev1.PodTemplateSpec) {
-	switch obj.APIVersion + " " + obj.Kind {
-	case "v1 Pod":
-		o := &corev1.Pod{}
-		return o, func() corev1.PodTemplateSpec { return corev1.PodTemplateSpec{ObjectMeta: o.ObjectMeta, Spec: o.Spec} }
-	case "v1 PodTemplate":
-		o := &corev1.PodTemplate{}
-		return o, func() corev1.PodTemplateSpec { return o.Template }
-	case "v1 ReplicationController":
-		o := &corev1.ReplicationController{}
-		return o, func() corev1.PodTemplateSpec {
-			if o.Spec.Template == nil {
-				return corev1.PodTemplateSpec{}
-			}
-			return *o.Spec.Template
-		}
-	case "apps/v1 Deployment":
-		o := &appsv1.Deployment{}
-		return o, func() corev1.PodTemplateSpec { return o.Spec.Template }
-	case "apps/v1 StatefulSet":
-		o := &appsv1.StatefulSet{}
-		return o, func() corev1.PodTemplateSpec { return o.Spec.Template }
-	case "apps/v1 DaemonSet":
-		o := &appsv1.DaemonSet{}
-		return o, func() corev1.PodTemplateSpec { return o.Spec.Template }
-	case "apps/v1 ReplicaSet":
-		o := &appsv1.ReplicaSet{}
-		return o, func() corev1.PodTemplateSpec { return o.Spec.Template }
-	case "batch/v1 Job":
-		o := &batchv1.Job{}
-		return o, func() corev1.PodTemplateSpec { return o.Spec.Template }
-	case "batch/v1 CronJob":
-		o := &batchv1.CronJob{}
-		return o, func() corev1.PodTemplateSpec { return o.Spec.JobTemplate.Spec.Template }
-	case "v1 ConfigMap":
-		return &corev1.ConfigMap{}, nil
-	case "v1 Service":
-		return &corev1.Service{}, nil
-	case "v1 PersistentVolumeClaim":
-		return &corev1.PersistentVolumeClaim{}, nil
-	case "networking.k8s.io/v1 NetworkPolicy":
-		return &networkingv1.NetworkPolicy{}, nil
-	case "networking.k8s.io/v1 Ingress":
-		return &networkingv1.Ingress{}, nil
+// tokens: nothing of a site talks to the Kubernetes API, so nothing gets a
+// token for it.
+func tokens(spec corev1.PodSpec) []string {
+	var out []string
+	if auto := spec.AutomountServiceAccountToken; auto == nil || *auto {
+		out = append(out, "its containers would get a token for the Kubernetes API; write automountServiceAccountToken: false")
 	}
-	return nil, nil
+	for _, v := range spec.Volumes {
+		if v.Projected == nil {
+			continue
+		}
+		for _, source := range v.Projected.Sources {
+			if source.ServiceAccountToken != nil {
+				out = append(out, fmt.Sprintf("volume %s holds a token for the Kubernetes API; take it out", v.Name))
+			}
+		}
+	}
+	return out
+}
+
+// foreign: a Service may draw traffic that is not the site's.
+func foreign(spec corev1.ServiceSpec) []string {
+	var out []string
+	if len(spec.ExternalIPs) > 0 {
+		out = append(out, "spec.externalIPs would take over addresses in the whole cluster; take it out")
+	}
+	if spec.Type == corev1.ServiceTypeExternalName {
+		out = append(out, "type ExternalName leads out of the site; take it out")
+	}
+	return out
 }
