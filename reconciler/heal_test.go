@@ -178,6 +178,37 @@ func TestSuspend(t *testing.T) {
 	}
 }
 
+// Notes that cannot be read may say that it is suspended. So it is, until they
+// can be read, or somebody says to go on without them.
+func TestUnreadableNotes(t *testing.T) {
+	t.Parallel()
+	for _, resumed := range []bool{false, true} {
+		w := newWorld(t)
+		w.push(commitA, Result(Cameras("gate", 2)))
+		w.readErr, w.notes = errors.New("the API server does not answer"), []byte(`{"approved":"x"}`)
+		w.run()
+		s := w.Status()
+		if s.State != status.Suspended || !strings.Contains(s.Suspended.Reason, "does not answer") || s.Pending == nil || len(w.cluster.Steps) > 0 {
+			t.Fatalf("%+v", s)
+		}
+		if err := w.Suspend("x"); err == nil || string(w.notes) != `{"approved":"x"}` {
+			t.Errorf("notes that cannot be read are overwritten: %v %s", err, w.notes)
+		}
+		if resumed {
+			if err := w.Resume(); err != nil {
+				t.Fatal(err)
+			}
+			w.rest()
+		} else {
+			w.note(func() { w.readErr = nil })
+			w.step(time.Minute)
+		}
+		if s := w.Status(); s.State != status.Synced || s.Suspended != nil {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 // Suspending interrupts what is under way.
 func TestSuspendInterrupts(t *testing.T) {
 	t.Parallel()

@@ -91,7 +91,9 @@ func (j *job) run(ctx context.Context) func() {
 	defer j.cancel()
 	l := j.loop
 	if j.target.plan == nil { // a broken fleet of which nothing else is known
-		j.note(engine.ChangeSet{Commit: j.options.Commit, Base: j.options.Base})
+		if !j.suspended {
+			j.note(engine.ChangeSet{Commit: j.options.Commit, Base: j.options.Base})
+		}
 		return j.ended(func() { l.syncDone(j, engine.ChangeSet{Commit: j.options.Commit}) })
 	}
 	var busy []map[object.ID]bool

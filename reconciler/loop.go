@@ -21,6 +21,11 @@ type loop struct {
 	source   chan struct{} // whoever has put something in may use the Source
 	waiting  []ask         // for the loop to be idle
 
+	// Notes.
+	noted   bool // they were read
+	reading bool
+	readTry retry
+
 	// Fetching.
 	newest   *source.Commit
 	fetching bool
@@ -81,10 +86,6 @@ func (r *Reconciler) run(ctx context.Context, once bool) {
 		good: map[string]lastGood{}, recalledOnce: map[string]bool{},
 		troubles: troubles{}, right: map[object.ID]bool{},
 	}
-	if err := r.book.read(); err != nil {
-		r.Log.Error("what was noted cannot be read; held deletions must be approved again", "error", err)
-	}
-	r.showNotes()
 	told := r.teller.run()
 	for ctx.Err() == nil {
 		l.begin()
@@ -129,6 +130,9 @@ func (l *loop) wait() {
 // begin begins everything that is due.
 func (l *loop) begin() {
 	now := l.Clock.Now()
+	if l.mayRead() && !l.readTry.at.After(now) {
+		l.readNotes()
+	}
 	if l.mayFetch() && !l.poll.at.After(now) {
 		l.fetch()
 	}
@@ -146,6 +150,9 @@ func (l *loop) begin() {
 // next is when the loop has something to begin, if nothing happens before.
 func (l *loop) next() (time.Time, bool) {
 	var a alarm
+	if l.mayRead() {
+		a.by(l.readTry.at)
+	}
 	if l.mayFetch() {
 		a.by(l.poll.at)
 	}
@@ -176,7 +183,7 @@ func (l *loop) send(event func()) {
 
 // idle tells whether nothing runs and nothing is due.
 func (l *loop) idle() bool {
-	running := l.fetching || l.compiling != nil || l.recalling || len(l.jobs) > 0
+	running := l.reading || l.fetching || l.compiling != nil || l.recalling || len(l.jobs) > 0
 	at, ok := l.next()
 	return !running && len(l.wake)+len(l.changed)+len(l.poke) == 0 && (!ok || at.After(l.Clock.Now()))
 }

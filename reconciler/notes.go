@@ -1,12 +1,14 @@
 package reconciler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 
 	"camfleet.dev/reconciler/status"
 )
@@ -28,24 +30,26 @@ type notes struct {
 type notebook struct {
 	disk    Notes
 	writing sync.Mutex // one after the other
+	unread  error      // why the notes could not be read; they are not overwritten then
 	mu      sync.Mutex // of notes
 	notes   notes
 }
 
-// read takes up what was noted. What cannot be read is nothing: nothing is
-// approved, which is the safe side.
-func (b *notebook) read() error {
+// read takes up what was noted. When it cannot be read, somebody may have
+// suspended the fleet: so it is, until the notes can be read or somebody resumes.
+func (b *notebook) read(now time.Time) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	var n notes
-	var err error
+	b.unread = nil
 	if b.disk != nil {
-		if err = b.disk.ReadNotes(&n); err != nil {
-			n = notes{}
-		}
+		b.unread = b.disk.ReadNotes(&n)
+	}
+	if b.unread != nil {
+		n = notes{Suspended: &status.Suspension{Since: now, Reason: "what was noted cannot be read, so that it may be suspended: " + b.unread.Error()}}
 	}
 	b.set(n)
-	return err
+	return b.unread
 }
 
 // now are the notes. They share nothing that is ever changed.
@@ -65,6 +69,25 @@ func (b *notebook) set(n notes) {
 func (b *notebook) change(edit func(*notes)) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
+	if b.unread != nil {
+		return fmt.Errorf("what was noted before cannot be read: %w", b.unread)
+	}
+	return b.write(edit)
+}
+
+// resume ends a suspension, and gives up notes that cannot be read.
+func (b *notebook) resume() error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if err := b.write(func(n *notes) { n.Suspended = nil }); err != nil {
+		return err
+	}
+	b.unread = nil
+	return nil
+}
+
+// write is change, for who holds writing.
+func (b *notebook) write(edit func(*notes)) error {
 	was := b.now()
 	next := was
 	next.Good = maps.Clone(was.Good)
@@ -82,6 +105,30 @@ func (b *notebook) change(edit func(*notes)) error {
 	}
 	b.set(next)
 	return nil
+}
+
+func (l *loop) mayRead() bool { return !l.noted && !l.reading }
+
+// readNotes reads the notes. Nothing is applied before: it may be suspended.
+func (l *loop) readNotes() {
+	l.reading = true
+	l.child(l.ctx, func(context.Context) func() {
+		err := l.book.read(l.Clock.Now())
+		return func() { l.notesRead(err) }
+	})
+}
+
+func (l *loop) notesRead(err error) {
+	l.reading, l.noted = false, err == nil
+	if err != nil {
+		l.readTry.failed(l.Clock.Now(), retryFirst)
+		l.Log.Error("what was noted cannot be read; nothing is applied until it can, or until somebody resumes", "error", err)
+	}
+	l.showNotes()
+	if l.target != nil { // it may lack what the notes tell of broken sites
+		l.target = l.newTarget(l.target.commit, l.target.result)
+		l.sync.by(l.Clock.Now())
+	}
 }
 
 // minPrefix is how much of a commit's hash an approval must name.
@@ -140,7 +187,7 @@ func (r *Reconciler) Resume() error {
 	if r.book.now().Suspended == nil {
 		return nil
 	}
-	if err := r.book.change(func(n *notes) { n.Suspended = nil }); err != nil {
+	if err := r.book.resume(); err != nil {
 		return fmt.Errorf("noting that it goes on: %w", err)
 	}
 	r.Log.Info("resumed")

@@ -14,6 +14,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"sync"
@@ -126,7 +127,7 @@ func (r *Reconciler) prepare() {
 		}
 		r.wake, r.changed, r.poke = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 		r.asks = make(chan ask)
-		r.book.disk = r.Notes
+		r.book.disk, r.book.unread = r.Notes, errors.New("it does not run yet")
 		r.metrics = newMetrics()
 	})
 }

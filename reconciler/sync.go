@@ -31,6 +31,8 @@ func (l *loop) targetChanged() {
 func (l *loop) notesChanged() {
 	if l.book.now().Suspended != nil {
 		l.interrupt()
+	} else {
+		l.noted = true // who resumes does without notes that cannot be read
 	}
 	l.listTry.at = time.Time{}
 	l.sync.by(l.Clock.Now())
@@ -48,7 +50,7 @@ func (l *loop) interrupt() {
 // because Pods end or claims are made, does not keep healing back: a second
 // one may run beside it, and takes nothing that is in the first one's hands.
 func (l *loop) nextSync() (time.Time, bool) {
-	if l.target == nil || !l.sync.set || len(l.jobs) == maxJobs {
+	if read := l.noted || l.readTry.failures > 0; !read || l.target == nil || !l.sync.set || len(l.jobs) == maxJobs {
 		return time.Time{}, false
 	}
 	at := l.sync.at

@@ -35,6 +35,7 @@ type world struct {
 	compiled []string
 	notes    []byte
 	noteErr  error
+	readErr  error
 	cluster  *Memory
 	done     chan struct{}
 	// What the world does before a call does anything; nil is nothing.
@@ -161,8 +162,8 @@ func (w *world) String() string { return "https://git.example/fleet" }
 func (w *world) ReadNotes(notes any) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.notes == nil {
-		return nil
+	if w.notes == nil || w.readErr != nil {
+		return w.readErr
 	}
 	return json.Unmarshal(w.notes, notes)
 }
@@ -216,6 +217,9 @@ func (w *world) rest() {
 	defer cancel()
 	if err := w.Rest(ctx); err != nil {
 		w.t.Fatal(err)
+	}
+	if err := w.clock.Waiting(ctx, 1); err != nil {
+		w.t.Fatal("the loop does not wait for the clock")
 	}
 }
 
