@@ -43,10 +43,9 @@ func parseCommit(raw []byte) (*commit, error) {
 		case i == 0 != (name == "tree"):
 			return nil, errors.New("it does not begin with its one tree")
 		case name == "tree":
-			if !plumbing.IsHash(value) {
+			if c.tree = plumbing.NewHash(value); c.tree.String() != value {
 				return nil, errors.New("its tree is not a hash")
 			}
-			c.tree = plumbing.NewHash(value)
 		case name == "committer":
 			if err := c.committed(value); err != nil {
 				return nil, err

@@ -100,6 +100,7 @@ func serveSSH(conn net.Conn, cfg *ssh.ServerConfig) {
 func TestSSH(t *testing.T) {
 	t.Parallel()
 	repo := sourcetest.NewRepo(t)
+	old := repo.Commit("fleet.cue", "old")
 	hash := repo.Commit("fleet.cue", "package fleet\n")
 	hostKey, _ := newKey(t)
 	otherHost, _ := newKey(t)
@@ -117,9 +118,21 @@ func TestSSH(t *testing.T) {
 	}
 	good := hosts(hostKey.PublicKey())
 
-	c := fetch(t, newSource(t, source.Config{URL: url, KeyFile: keyFile, KnownHosts: good}), "")
-	if c.Hash != hash {
+	s := newSource(t, source.Config{URL: url, KeyFile: keyFile, KnownHosts: good})
+	if c := fetch(t, s, ""); c.Hash != hash {
 		t.Errorf("commit %s, want %s", c.Hash, hash)
+	}
+	wantNoCommit(t, s, old, "does not give out that commit")
+	repo.Git("config", "uploadpack.allowReachableSHA1InWant", "true")
+	if c, err := s.FetchCommit(t.Context(), old); err != nil || c.Hash != old {
+		t.Errorf("%+v, %v", c, err)
+	}
+	next := repo.Commit("other.cue", "new")
+	if c := fetch(t, s, hash); c.Hash != next {
+		t.Errorf("commit %s, want %s", c.Hash, next)
+	}
+	if fetch(t, s, next) != nil {
+		t.Error("the same commit twice")
 	}
 	wantError(t, newSource(t, source.Config{URL: url, KeyFile: keyFile, KnownHosts: hosts(otherHost.PublicKey())}), "host's key is not the one")
 	wantError(t, newSource(t, source.Config{URL: url, KeyFile: otherKey, KnownHosts: good}), "does not accept the key")
