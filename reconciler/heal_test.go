@@ -115,7 +115,7 @@ func TestFightOverAField(t *testing.T) {
 	if n := puts(); n < 10 || n > 20 {
 		t.Errorf("put back %d times in twenty minutes", n)
 	}
-	if s := w.Status(); len(s.Waiting) != 1 || s.State != status.Synced || !strings.Contains(s.Waiting[0].Reason, "again and again") {
+	if s := w.Status(); len(s.Waiting) != 1 || s.State != status.Waiting || !strings.Contains(s.Waiting[0].Reason, "again and again") {
 		t.Errorf("%s %v", s.State, s.Waiting)
 	}
 	w.step(6 * time.Minute)

@@ -86,6 +86,8 @@ func state(s status.Status) status.State {
 		return status.Starting
 	case len(s.Problems) > 0:
 		return status.Broken
+	case len(s.Waiting) > 0:
+		return status.Waiting
 	}
 	return status.Synced
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -115,14 +114,6 @@ func (m machine) Watch(ctx context.Context, f func(status.Status, string) error)
 		}
 	}
 }
-
-// Suspend implements operator.
-func (m machine) Suspend(context.Context, string) error { return errNotOnMachines }
-
-// Resume implements operator.
-func (m machine) Resume(context.Context) error { return errNotOnMachines }
-
-var errNotOnMachines = errors.New("suspend and resume are for clusters so far: on this machine, stop camfleet up")
 
 // remote is the reconciler of a cluster.
 type remote struct{ control.Reader }

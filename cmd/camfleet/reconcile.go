@@ -17,6 +17,7 @@ type reconcileFlags struct {
 	address  string // file that the address is written to
 	poll     time.Duration
 	parallel int
+	hook     string // file with the secret of POST /hook
 	elect    bool
 	lease    time.Duration
 	log      logFlags
@@ -47,6 +48,7 @@ camfleet approve COMMIT. Recordings are deleted by their retention only.`,
 	cmd.Flags().StringVar(&flags.address, "address-file", "", "write the address that is listened on to this file")
 	cmd.Flags().DurationVar(&flags.poll, "poll", flags.poll, "how often the repository is asked for a new commit")
 	cmd.Flags().IntVar(&flags.parallel, "parallel", flags.parallel, "how many objects are applied at once")
+	cmd.Flags().StringVar(&flags.hook, "hook-secret-file", "", "file with the secret that Git servers sign POST /hook with")
 	cmd.Flags().BoolVar(&flags.elect, "leader-elect", flags.elect, "let one of several replicas work at a time")
 	cmd.Flags().DurationVar(&flags.lease, "lease", flags.lease, "how long a leader that does not answer keeps the others waiting")
 	flags.log.register(cmd)

@@ -71,6 +71,7 @@ func registerSource(cmd *cobra.Command, c *source.Config) {
 	cmd.Flags().StringVar(&c.Path, "path", "", "the fleet's folder inside the repository")
 	cmd.Flags().StringVar(&c.TokenFile, "token-file", "", "file with the password or token for https://")
 	cmd.Flags().StringVar(&c.KeyFile, "ssh-key", "", "private key for ssh://")
+	cmd.Flags().StringVar(&c.AllowedSigners, "allowed-signers", "", "file with the SSH keys that may sign commits (ssh-keygen's format); others are held")
 	cmd.Flags().StringVar(&c.KnownHosts, "known-hosts", "", "host keys for ssh:// (required there)")
 }
 

@@ -19,9 +19,9 @@ import (
 	"camfleet.dev/reconciler/cluster"
 	"camfleet.dev/reconciler/control"
 	"camfleet.dev/reconciler/engine"
+	"camfleet.dev/reconciler/hook"
 	"camfleet.dev/reconciler/host"
 	"camfleet.dev/reconciler/source"
-	"camfleet.dev/reconciler/status"
 )
 
 // replica is one of the processes that may reconcile a cluster. Which one does,
@@ -36,6 +36,8 @@ type replica struct {
 	loop    *reconciler.Reconciler
 	target  *cluster.Cluster
 	desk    *control.Desk
+	view    view
+	pushed  chan struct{} // a push that the leader has to be told of
 }
 
 // reconcile keeps a cluster equal to a repository until ctx ends.
@@ -61,7 +63,11 @@ func (a *app) reconcile(ctx context.Context, flags reconcileFlags) error {
 	}
 	r.loop.Source = src
 	r.loop.Compile = func(ctx context.Context, files fs.FS) (*object.Result, error) {
-		return child.Compile(ctx, files, compiler.Options{Cluster: flags.compile.cluster})
+		result, err := child.Compile(ctx, files, compiler.Options{Cluster: flags.compile.cluster})
+		if err == nil {
+			r.view.compiled(result)
+		}
+		return result, err
 	}
 	listener, err := flags.open()
 	if err != nil {
@@ -86,7 +92,7 @@ func (f reconcileFlags) open() (net.Listener, error) {
 }
 
 func newReplica(flags reconcileFlags, log *slog.Logger) (*replica, error) {
-	r := &replica{flags: flags, log: log}
+	r := &replica{flags: flags, log: log, pushed: make(chan struct{}, 1)}
 	var err error
 	if r.reader, err = flags.target.reader(); err != nil {
 		return nil, err
@@ -113,23 +119,13 @@ func newReplica(flags reconcileFlags, log *slog.Logger) (*replica, error) {
 	r.target = &cluster.Cluster{Client: client, Changed: r.loop.Changed, Log: log}
 	r.desk = &control.Desk{
 		Client: orders, Namespace: r.reader.Namespace, Name: r.reader.Name, Log: log,
-		Orders: control.Orders{Approve: r.loop.Approve, Suspend: r.suspend, Resume: r.resume, Wake: r.loop.Wake},
+		Orders: control.Orders{Approve: r.loop.Approve, Suspend: r.loop.Suspend, Resume: r.loop.Resume, Wake: r.loop.Wake},
 	}
 	r.loop.Cluster, r.loop.Notes, r.loop.Published = r.target, r.desk, r.desk.Publish
 	r.loop.Record = func(c engine.Change) { r.target.Record(context.Background(), c) }
+	r.view.target, r.view.asker.Changed = r.target, r.loop.Changed
+	r.loop.Cameras, r.loop.Nodes, r.loop.Health = r.view.Cameras, r.view.Nodes, r.view.Health
 	return r, nil
-}
-
-func (r *replica) suspend(s status.Suspension) {
-	if err := r.loop.Suspend(s.Reason); err != nil {
-		r.log.Error("cannot suspend", "error", err)
-	}
-}
-
-func (r *replica) resume() {
-	if err := r.loop.Resume(); err != nil {
-		r.log.Error("cannot resume", "error", err)
-	}
 }
 
 // run answers questions, and reconciles whenever it leads.
@@ -137,6 +133,8 @@ func (r *replica) run(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	// The API: it answers on every replica.
 	group.Go(func() error { return host.Serve(ctx, listener, r.handler(), r.log) })
+	// Pushes that a replica hears of which does not lead.
+	group.Go(func() error { return r.forward(ctx) })
 	// The work, on one of them.
 	group.Go(func() error {
 		if !r.flags.elect {
@@ -163,13 +161,29 @@ func (r *replica) term(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	// The orders of people, and the report to them.
 	group.Go(func() error { return r.desk.Run(ctx) })
+	// Cameras that are not ready are asked why.
+	group.Go(func() error { return r.view.asker.Run(ctx, r.target.Observe) })
 	// The loop that changes things.
 	group.Go(func() error { return r.loop.Run(ctx) })
 	return group.Wait()
 }
 
+// handler is what every replica answers.
 func (r *replica) handler() http.Handler {
-	return r.loop.ClusterHandler(reconciler.ClusterOptions{})
+	options := reconciler.ClusterOptions{Hook: &hook.Handler{Secret: r.flags.hookSecret, Wake: r.wake, Log: r.log}}
+	if r.flags.elect {
+		options.Standby = (&standby{reader: r.reader, guard: &r.guard}).Status
+	}
+	return r.loop.ClusterHandler(options)
+}
+
+// hookSecret reads the secret anew, so that it can be replaced; without a file
+// no call is taken.
+func (f reconcileFlags) hookSecret() ([]byte, error) {
+	if f.hook == "" {
+		return nil, nil
+	}
+	return os.ReadFile(f.hook)
 }
 
 // identity is this process, and no other: the Pod, or the machine and the process.

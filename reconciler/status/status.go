@@ -18,6 +18,7 @@ const (
 	Synced   State = "synced"   // everything is as the commit says
 	Broken   State = "broken"   // the commit has problems; what they touch is as it was
 	Held     State = "held"     // changes wait for approval
+	Waiting  State = "waiting"  // changes wait for their turn, for a node, or for other steps
 	Failing  State = "failing"  // fetching, compiling or applying failed, and is tried again
 	// Suspended: nothing is applied because somebody said so.
 	Suspended State = "suspended"
@@ -27,7 +28,7 @@ const (
 
 // States lists all states.
 func States() []State {
-	return []State{Starting, Synced, Broken, Held, Failing, Suspended, Standby}
+	return []State{Starting, Synced, Broken, Held, Waiting, Failing, Suspended, Standby}
 }
 
 // Status is the answer of GET /api/v1/status.
