@@ -14,11 +14,10 @@ import (
 	"camfleet.dev/schema"
 )
 
-// labelName is what a program's Pods are known by; the reconciler's are camfleet (manifests/).
-const labelName = "app.kubernetes.io/name"
-
 // cameraPolicy lets a camera's worker reach its camera and nothing else, and
 // be reached by the page, the site's tasks, Prometheus and the reconciler.
+// Video is for the page alone: what any Pod with the right label could reach,
+// tells how the camera is and shows nothing.
 func (r *renderer) cameraPolicy(name string, c schema.Camera) *networkingv1.NetworkPolicy {
 	return &networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
@@ -31,12 +30,8 @@ func (r *renderer) cameraPolicy(name string, c schema.Camera) *networkingv1.Netw
 			Ingress: []networkingv1.NetworkPolicyIngressRule{
 				{From: roleInSite(object.RolePage), Ports: ports(corev1.ProtocolTCP, portLive)},
 				{From: roleInSite(object.RoleTask), Ports: ports(corev1.ProtocolTCP, portRestream)},
-				// The reconciler asks a camera that is not ready why.
-				{From: []networkingv1.NetworkPolicyPeer{{
-					NamespaceSelector: &metav1.LabelSelector{},
-					PodSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{labelName: object.ManagedBy}},
-				}}, Ports: ports(corev1.ProtocolTCP, portLive)},
-				// Prometheus may be in any namespace, under any label.
+				// Prometheus may be in any namespace, under any label; and the
+				// reconciler, which asks a camera that is not ready why.
 				{From: []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}}, Ports: ports(corev1.ProtocolTCP, portMetrics)},
 			},
 			Egress: r.egress(name, c),

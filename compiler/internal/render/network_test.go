@@ -21,9 +21,6 @@ func allowed(p *networkingv1.NetworkPolicy) (out []string) {
 				peer = p.IPBlock.CIDR
 			case p.PodSelector != nil:
 				peer = p.PodSelector.MatchLabels["camfleet.dev/role"]
-				if p.NamespaceSelector != nil {
-					peer = p.PodSelector.MatchLabels["app.kubernetes.io/name"] + " anywhere"
-				}
 			}
 		}
 		for _, port := range ports {
@@ -45,7 +42,7 @@ func allowed(p *networkingv1.NetworkPolicy) (out []string) {
 
 func TestCameraPolicy(t *testing.T) {
 	t.Parallel()
-	in := []string{"from page TCP 8080", "from task TCP 8554", "from camfleet anywhere TCP 8080", "from any TCP 9090"}
+	in := []string{"from page TCP 8080", "from task TCP 8554", "from any TCP 9090"}
 	dns := []string{"to any UDP 53", "to any TCP 53"}
 	for _, c := range []struct {
 		url, transport string
