@@ -29,7 +29,6 @@ import (
 const (
 	pauseImage = "pause:1"
 	toolImage  = "podtool:1"
-	nginxImage = "nginx:debian"
 )
 
 // registryPort is in the test's own network namespace.
@@ -77,8 +76,9 @@ func (c *Cluster) pushOwn(ctx context.Context) error {
 // ToolImage is the image of podtool, which tells over HTTP (port 8080) what a Pod sees.
 func (c *Cluster) ToolImage() string { return c.Registry + "/" + toolImage }
 
-// PushNginx puts an image of Debian's nginx, as it is installed here, into the registry.
-func (c *Cluster) PushNginx(ctx context.Context) (string, error) {
+// PushNginx puts an image of Debian's nginx, as it is installed here, into the registry,
+// under a name such as nginx:1.28.
+func (c *Cluster) PushNginx(ctx context.Context, nameAndTag string) (string, error) {
 	path, err := exec.LookPath("nginx")
 	if err != nil {
 		return "", fmt.Errorf("%w: nginx (Debian: nginx-light; make setup installs it)", errMissing)
@@ -94,7 +94,7 @@ func (c *Cluster) PushNginx(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return c.Push(ctx, nginxImage, img)
+	return c.Push(ctx, nameAndTag, img)
 }
 
 var libraryPath = regexp.MustCompile(`(?m)(/\S+) \(0x`)

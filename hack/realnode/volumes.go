@@ -31,7 +31,7 @@ func (c *Cluster) useLocalVolumes(ctx context.Context) error {
 	}
 	_, err = classes.Create(ctx, &storage.StorageClass{
 		ObjectMeta:  meta.ObjectMeta{Name: StorageClass, Annotations: map[string]string{"storageclass.kubernetes.io/is-default-class": "true"}},
-		Provisioner: "kubernetes.io/no-provisioner",
+		Provisioner: "camfleet.dev/" + StorageClass, // which is provision
 	}, meta.CreateOptions{})
 	if err != nil {
 		return fmt.Errorf("creating the storage class: %w", err)
@@ -85,7 +85,7 @@ func (c *Cluster) addVolume(ctx context.Context, claim *core.PersistentVolumeCla
 		Spec: core.PersistentVolumeSpec{
 			Capacity: claim.Spec.Resources.Requests, AccessModes: claim.Spec.AccessModes, StorageClassName: StorageClass,
 			PersistentVolumeReclaimPolicy: core.PersistentVolumeReclaimRetain,
-			ClaimRef:                      &core.ObjectReference{Namespace: claim.Namespace, Name: claim.Name},
+			ClaimRef:                      &core.ObjectReference{Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID},
 			// "local" has its group set by kubelet (fsGroup), as network volumes have; hostPath has not.
 			PersistentVolumeSource: core.PersistentVolumeSource{Local: &core.LocalVolumeSource{Path: folder}},
 			NodeAffinity: &core.VolumeNodeAffinity{Required: &core.NodeSelector{NodeSelectorTerms: []core.NodeSelectorTerm{{

@@ -1,0 +1,92 @@
+package story
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestStory(t *testing.T) {
+	w := newWorld(t)
+	w.step("compile and kubectl apply", w.applyByHand)
+	w.step("camera Pods are Ready", w.camerasReady)
+	w.step("nginx serves page, archive and live video", w.pageServes)
+}
+
+// applyByHand is what somebody does who has no reconciler: the compiled files are plain.
+func (w *world) applyByHand() {
+	out := filepath.Join(w.TempDir(), "out")
+	w.camfleet("compile", w.repo.Dir, "--cluster", cluster, "-o", out)
+	w.kubectl("create", "namespace", namespace)
+	w.kubectl("create", "secret", "generic", "-n", namespace, "cameras", "--from-literal=username=camfleet", "--from-literal=password="+password)
+	w.kubectl("apply", "--server-side", "--force-conflicts", "-R", "-f", out)
+}
+
+func (w *world) camerasReady() {
+	for _, name := range cameras {
+		w.within(2*time.Minute, name+" is Ready", func() error {
+			out, err := w.c.Kubectl(w.ctx, "get", "pod", "-n", namespace, "camera-"+name, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`).CombinedOutput()
+			if err != nil || string(out) != "True" {
+				return fmt.Errorf("ready: %s (%v)", out, err)
+			}
+			return nil
+		})
+	}
+	if node := w.kubectl("get", "pod", "-n", namespace, "camera-south", "-o", "jsonpath={.spec.nodeName}"); node != "node-0" {
+		w.Errorf("the pinned camera is on %s", node)
+	}
+}
+
+// page is the address of the page's Service.
+func (w *world) page() string {
+	return "http://" + w.kubectl("get", "service", "-n", namespace, "page", "-o", "jsonpath={.spec.clusterIP}")
+}
+
+func (w *world) pageServes() {
+	w.kubectl("rollout", "status", "-n", namespace, "deployment/page", "--timeout=60s")
+	page := w.page()
+	for path, want := range map[string]string{
+		"/":                  "<html",
+		"/assets/fleet.json": `"name":"gate"`,
+	} {
+		w.answers(page+path, want)
+	}
+	for _, name := range cameras {
+		w.answers(page+"/archive/"+site+"/"+name+"/live.m3u8", "#EXTINF")
+		w.answers(page+"/archive/"+site+"/"+name+"/status.json", `"state":"live"`)
+		w.answers(page+"/live/"+site+"/"+name+"/index.m3u8", "#EXTM3U")
+	}
+}
+
+// answers waits until a URL answers with something in it.
+func (w *world) answers(url, want string) {
+	w.Helper()
+	w.within(30*time.Second, url+" says "+want, func() error {
+		text, err := w.get(url)
+		if err == nil && !strings.Contains(text, want) {
+			err = fmt.Errorf("it says %.300q", text)
+		}
+		return err
+	})
+}
+
+func (w *world) get(url string) (string, error) {
+	req, err := http.NewRequestWithContext(w.ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	res, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %.200s", res.Status, text)
+	}
+	return string(text), err
+}
