@@ -130,7 +130,7 @@ func (t guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	done := func() { stop(); cancel(nil) }
 	resp, err := t.next.RoundTrip(t.watched(r, ctx))
 	if err != nil {
-		if cause := context.Cause(term); cause != nil {
+		if cause := context.Cause(term); cause != nil && !errors.Is(err, ErrNotLeader) {
 			err = fmt.Errorf("%w (given up: %w)", cause, err)
 		}
 		done()
