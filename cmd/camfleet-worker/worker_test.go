@@ -237,7 +237,7 @@ func TestWorkerRecordsAndShows(t *testing.T) {
 	w.eventually("both are recorded", func() bool { return len(w.segments("north")) > 1 && len(w.segments("south")) > 1 })
 	for path, want := range map[string]int{
 		"/live/gate/nobody/index.m3u8": 404, "/live/yard/north/index.m3u8": 404, "/live/gate/north/": 404,
-		"/live/gate/north/x": 404, "/": 404, "/healthz": 200, "/readyz": 200, "/metrics": 200, "/live/gate/../../etc/passwd": 404,
+		"/live/gate/north/x": 404, "/": 404, "/livez": 200, "/healthz": 200, "/readyz": 200, "/metrics": 200, "/live/gate/../../etc/passwd": 404,
 	} {
 		if status, body, err := w.get(path); status != want || err != nil {
 			t.Errorf("GET %s: %d %.80q %v, want %d", path, status, body, err, want)

@@ -2,12 +2,13 @@ package supervisor
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 )
 
-// Handler serves GET /live/<site>/<camera>/…, /healthz and /readyz.
+// Handler serves GET /live/<site>/<camera>/…, /livez, /healthz and /readyz.
 func (s *Supervisor) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/live/{site}/{camera}/{file}", s.serveLive)
@@ -15,9 +16,10 @@ func (s *Supervisor) Handler() http.Handler {
 	return mux
 }
 
-// HealthHandler serves /healthz and /readyz alone.
+// HealthHandler serves /livez, /healthz and /readyz alone.
 func (s *Supervisor) HealthHandler() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.serveAlive)
 	mux.HandleFunc("GET /healthz", s.serveHealth)
 	mux.HandleFunc("GET /readyz", s.serveReady)
 	return mux
@@ -30,6 +32,13 @@ func (s *Supervisor) serveLive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view.ServeHTTP(w, r)
+}
+
+// serveAlive answers as long as the process does, whatever its cameras and its
+// disk do: to restart it would mend neither.
+func (s *Supervisor) serveAlive(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain")
+	_, _ = io.WriteString(w, "ok\n") // the client went away
 }
 
 // serveHealth answers 503 when work is not done that could be: a camera that

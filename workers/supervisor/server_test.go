@@ -25,7 +25,7 @@ func TestHandler(t *testing.T) {
 	h := st.Handler()
 	for path, want := range map[string]int{
 		"/live/gate/north/index.m3u8": 200, "/live/gate/south/index.m3u8": 404, "/live/yard/north/index.m3u8": 404,
-		"/live/gate/north/a/b": 404, "/live/gate/north": 404, "/": 404, "/healthz": 200,
+		"/live/gate/north/a/b": 404, "/live/gate/north": 404, "/": 404, "/healthz": 200, "/livez": 200,
 	} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
@@ -62,6 +62,10 @@ func TestHealth(t *testing.T) {
 			defer st.Close(t.Context()) //nolint:errcheck // not what is tested
 			st.Set(cameras("north"))
 			<-made
+			alive := httptest.NewRecorder()
+			if st.Handler().ServeHTTP(alive, httptest.NewRequest(http.MethodGet, "/livez", nil)); alive.Code != http.StatusOK {
+				t.Errorf("/livez: %d", alive.Code)
+			}
 			for path, want := range map[string]int{"/healthz": c.status, "/readyz": c.ready} {
 				w := httptest.NewRecorder()
 				st.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))

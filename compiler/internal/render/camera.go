@@ -79,7 +79,7 @@ func (r *renderer) cameraPod(name string, c schema.Camera) *corev1.Pod {
 		// Ready means that video is being recorded. Alive means only that the
 		// process answers: restarting it does not mend a camera.
 		ReadinessProbe: probe("/readyz", "live", 10, 3),
-		LivenessProbe:  probe("/metrics", "metrics", 30, 4),
+		LivenessProbe:  probe("/livez", "live", 30, 4),
 	}}
 	r.schedule(&spec, c.Edge)
 	return &corev1.Pod{
