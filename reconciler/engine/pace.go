@@ -113,13 +113,18 @@ func (p *planner) groups() map[string]*group {
 		if !isCamera(l) || p.want[l.ID] == nil && !p.kept(l.Site) {
 			continue
 		}
+		site, node := get(siteKey(l.Site), "of site "+l.Site), get(nodeKey(l.Pod.Node), "on node "+l.Pod.Node)
+		site.cameras++
+		node.cameras++
 		until, taken := p.turn(l)
-		for _, g := range []*group{get(siteKey(l.Site), "of site "+l.Site), get(nodeKey(l.Pod.Node), "on node "+l.Pod.Node)} {
-			g.cameras++
-			if taken {
-				g.take(until)
-			}
+		if !taken {
+			continue
 		}
+		site.take(until)
+		if had, ok := p.options.Turns[l.ID]; ok { // it may move; the node is the one that it was taken from
+			node = get(nodeKey(had.Node), "on node "+had.Node)
+		}
+		node.take(until)
 	}
 	for i := range p.changes {
 		c := &p.changes[i]
@@ -128,8 +133,10 @@ func (p *planner) groups() map[string]*group {
 		}
 		g := get(siteKey(c.Site), "of site "+c.Site)
 		g.cameras++
-		if until := p.options.Began[c.ID].Add(turn); until.After(p.options.Now) {
+		had, known := p.options.Turns[c.ID]
+		if until := had.Began.Add(turn); known && !had.Free && until.After(p.options.Now) {
 			g.take(until)
+			get(nodeKey(had.Node), "on node "+had.Node).take(until)
 		} else if c.Action == Created {
 			g.take(p.options.Now.Add(turn))
 		}
@@ -144,19 +151,18 @@ func (p *planner) groups() map[string]*group {
 }
 
 // turn tells whether a Pod takes a turn, and until when: it is young and not
-// ready, or it is about to go.
+// ready, or somebody takes it away.
 func (p *planner) turn(l *Live) (until time.Time, taken bool) {
-	pod := l.Pod
-	began, known := p.options.Began[l.ID]
-	switch {
-	case !pod.Ending.IsZero() && pod.NodeGone.IsZero():
-		until = pod.Ending.Add(turn)
-	case pod.Ready || !pod.Ending.IsZero() || pod.ended():
+	had, known := p.options.Turns[l.ID]
+	switch ending := !l.Pod.Ending.IsZero(); {
+	case l.Pod.Ready && !ending, known && had.Free:
 		return until, false
 	case known:
-		until = began.Add(turn)
+		until = had.Began.Add(turn)
+	case ending && l.Pod.NodeGone.IsZero():
+		until = l.Pod.Ending.Add(turn)
 	default:
-		until = pod.Created.Add(turn)
+		until = l.Pod.Created.Add(turn)
 	}
 	return until, until.After(p.options.Now)
 }

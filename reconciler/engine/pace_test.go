@@ -72,10 +72,10 @@ func TestPace(t *testing.T) {
 		}, options: engine.Options{AtOnce: 0.5}, replaced: 9, waiting: "1 of 3 cameras on node n2 is being replaced; its turn comes", again: time.Minute},
 		{name: "replaced while it was not ready", cameras: 20, edit: func(m *Memory) {
 			each(m, 1, func(_ int, p *engine.Pod) { young(p, 20*time.Second) })
-		}, options: engine.Options{Began: map[object.ID]time.Time{podID("gate", "c00"): {}}}, replaced: 3, waiting: "2 of 20", again: time.Minute},
+		}, options: engine.Options{Turns: map[object.ID]engine.Turn{podID("gate", "c00"): {Began: epoch(), Free: true}}}, replaced: 3, waiting: "2 of 20", again: time.Minute},
 		{name: "replaced by our clock, which is ahead", cameras: 20, edit: func(m *Memory) {
 			each(m, 1, func(_ int, p *engine.Pod) { young(p, time.Hour) })
-		}, options: engine.Options{Began: map[object.ID]time.Time{podID("gate", "c00"): epoch().Add(-time.Second)}}, replaced: 2, waiting: "2 of 20", again: 59 * time.Second},
+		}, options: engine.Options{Turns: map[object.ID]engine.Turn{podID("gate", "c00"): {Began: epoch().Add(-time.Second)}}}, replaced: 2, waiting: "2 of 20", again: 59 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

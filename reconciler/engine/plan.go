@@ -34,10 +34,10 @@ type Options struct {
 	// Heals says how often each was healed in vain.
 	NotBefore map[object.ID]time.Time
 	Heals     map[object.ID]int
-	// Began is when Pods were replaced, by the clock of Now: the zero time for
-	// one that was not ready, so that nothing was lost. Without it, the Pod's
-	// own time of creation counts. A Rollout knows it, as it does Lost.
-	Began map[object.ID]time.Time
+	// Turns are Pods that were replaced and have not been ready since. Of one
+	// that is not among them, its own age counts. A Rollout knows them, as it
+	// does Lost, NotBefore and Heals.
+	Turns map[object.ID]Turn
 	// Lost are Pods that this commit replaced while they were ready, and that
 	// have not become ready again since: too many of them stop the rollout.
 	Lost map[object.ID]bool

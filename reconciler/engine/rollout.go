@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"time"
 
 	"camfleet.dev/compiler/object"
@@ -13,14 +14,18 @@ import (
 //
 // The zero value is ready. It belongs to one goroutine.
 type Rollout struct {
-	commit   string
-	replaced map[object.ID]replaced
-	healed   map[object.ID]healed
+	commit string
+	turns  map[object.ID]Turn
+	healed map[object.ID]healed
 }
 
-type replaced struct {
-	at    time.Time
-	ready bool // it was, when it was taken away
+// Turn is a Pod that was replaced.
+type Turn struct {
+	Began  time.Time // by the clock of Options.Now
+	Node   string    // where it was
+	Free   bool      // it was not ready then: nothing was lost, and it takes no turn
+	ready  bool      // it was, then
+	commit string
 }
 
 type healed struct {
@@ -39,13 +44,16 @@ const (
 
 // Observe takes up what came of a plan.
 func (r *Rollout) Observe(applied ChangeSet, now time.Time) {
-	if r.replaced == nil || r.commit != applied.Commit {
-		r.commit, r.replaced, r.healed = applied.Commit, map[object.ID]replaced{}, map[object.ID]healed{}
+	if r.turns == nil {
+		r.turns = map[object.ID]Turn{}
+	}
+	if r.healed == nil || r.commit != applied.Commit {
+		r.commit, r.healed = applied.Commit, map[object.ID]healed{}
 	}
 	for i := range applied.Changes {
 		c := &applied.Changes[i]
 		if l := c.step.Live; l != nil && isCamera(l) && (c.Action == Replaced || c.Action == Failed && c.Tried == Replaced) {
-			r.replaced[c.ID] = replaced{at: now, ready: l.Pod.Ready}
+			r.replaced(l, applied.Commit, now)
 		}
 		if c.heal && c.Action.effect() {
 			h := r.healed[c.ID]
@@ -57,19 +65,26 @@ func (r *Rollout) Observe(applied ChangeSet, now time.Time) {
 	}
 }
 
+// replaced notes a turn. Who is replaced again before it is ready is still in
+// the first one, also when that began before we did.
+func (r *Rollout) replaced(l *Live, commit string, now time.Time) {
+	t := Turn{Began: now, Node: l.Pod.Node, ready: l.Pod.Ready, commit: commit}
+	if had, ok := r.turns[l.ID]; ok && !had.Free && !t.ready {
+		return
+	} else if !t.ready {
+		t.Began, t.Free = l.Pod.Created, ok || !now.Before(l.Pod.Created.Add(turn))
+	}
+	r.turns[l.ID] = t
+}
+
 // Options adds what the rollout knows to the options of the next plan.
 func (r *Rollout) Options(o Options, live []Live) Options {
-	o.Lost, o.Began = r.Lost(live, o.Now), map[object.ID]time.Time{}
+	o.Lost = r.Lost(live, o.Now)
+	o.Turns = maps.Clone(r.turns)
 	o.NotBefore, o.Heals = map[object.ID]time.Time{}, map[object.ID]int{}
 	if o.Commit != r.commit {
-		o.Lost = nil // of another commit, which Observe has not seen the end of
+		o.Lost = nil
 		return o
-	}
-	for id, b := range r.replaced {
-		o.Began[id] = time.Time{}
-		if b.ready {
-			o.Began[id] = b.at
-		}
 	}
 	for id, h := range r.healed {
 		if h.times < freeHeals || o.Now.Sub(h.at) > calm {
@@ -90,18 +105,21 @@ func (r *Rollout) Lost(live []Live, now time.Time) map[object.ID]bool {
 	away := map[object.ID]bool{}
 	for i := range live {
 		l := &live[i]
-		b, ok := r.replaced[l.ID]
+		had, ok := r.turns[l.ID]
 		switch {
 		case !ok || l.Pod == nil:
-		case l.Pod.Ready && l.Pod.Ending.IsZero() || now.Before(b.at):
-			delete(r.replaced, l.ID)
+		case l.Pod.Ready && l.Pod.Ending.IsZero() || now.Before(had.Began):
+			delete(r.turns, l.ID)
 		case !l.Pod.NodeGone.IsZero():
 			away[l.ID] = true // that is not the commit's fault
 		}
 	}
 	lost := map[object.ID]bool{}
-	for id, b := range r.replaced {
-		if b.ready && !away[id] && !now.Before(b.at.Add(turn)) {
+	for id, had := range r.turns {
+		switch over := !now.Before(had.Began.Add(turn)); {
+		case over && had.commit != r.commit:
+			delete(r.turns, id)
+		case over && had.ready && !away[id]:
 			lost[id] = true
 		}
 	}

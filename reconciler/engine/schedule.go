@@ -147,8 +147,8 @@ func (s *scheduler) start(p *pool) {
 		p.busy++
 		s.offer(l)
 		go func() {
+			defer func() { s.done <- l }()
 			s.take(c, l)
-			s.done <- l
 		}()
 	}
 }
