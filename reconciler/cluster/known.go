@@ -9,7 +9,7 @@ import (
 
 // lag is how long an informer may be behind what we wrote, before we believe
 // the informer.
-const lag = 10 * time.Second
+const lag = 30 * time.Second
 
 type written struct {
 	entry *entry

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -24,6 +26,7 @@ import (
 	"camfleet.dev/compiler"
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/hack/cptest"
+	"camfleet.dev/hack/manifests"
 	"camfleet.dev/reconciler/engine"
 )
 
@@ -31,6 +34,22 @@ import (
 var shared = cptest.Shared{Options: cptest.Options{Nodes: 2}}
 
 func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
+
+// account is a token of the reconciler's ServiceAccount, made once: what these
+// tests do, they do with its rights and no others.
+var account struct {
+	once  sync.Once
+	token string
+}
+
+func token(t *testing.T, cp *cptest.Cluster) string {
+	t.Helper()
+	account.once.Do(func() { account.token = manifests.Token(t, cp) })
+	if account.token == "" {
+		t.Fatal("there is no token of the ServiceAccount")
+	}
+	return account.token
+}
 
 // world is a fleet with one site in a real cluster.
 type world struct {
@@ -51,9 +70,19 @@ type traffic struct {
 	// the answer, if it has one, is the client's.
 	fault func(n int, r *http.Request) (send bool, answer *http.Response, err error)
 	next  http.RoundTripper
+	// refuse is a path that is forbidden: set before the first use.
+	refuse string
+	hang   atomic.Bool // writes of Events are not answered
 }
 
 func (c *traffic) RoundTrip(r *http.Request) (*http.Response, error) {
+	if c.refuse != "" && r.URL.Path == c.refuse {
+		return fault{code: apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("injected"))}.answer(), nil
+	}
+	if c.hang.Load() && strings.HasSuffix(r.URL.Path, "/events") {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
 	// What informers do: they watch, or list whole kinds.
 	if q := r.URL.RawQuery; r.Method == http.MethodGet && (strings.Contains(q, "labelSelector=") || strings.Contains(q, "watch=true") || strings.HasSuffix(r.URL.Path, "/nodes")) {
 		return c.next.RoundTrip(r)
@@ -109,6 +138,7 @@ func newWorld(t *testing.T, cameras ...string) *world {
 	if w.admin, err = Client(config); err != nil {
 		t.Fatal(err)
 	}
+	config.BearerToken = token(t, cp)
 	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
 		w.traffic.next = next
 		return w.traffic

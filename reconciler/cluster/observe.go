@@ -70,7 +70,7 @@ type Claim struct {
 	Wanted, Capacity string
 	Class            string // "" is the cluster's default, until it is filled in
 	// Resizing says what becomes of a change of its size, such as
-	// "FileSystemResizePending: …"; "" when nothing is under way.
+	// "FileSystemResizePending; …"; "" when nothing is under way.
 	Resizing string
 }
 

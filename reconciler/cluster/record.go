@@ -40,6 +40,7 @@ type recorder struct {
 
 	mu     sync.Mutex
 	told   map[happening]time.Time
+	swept  time.Time          // when old ones were last forgotten
 	failed map[object.ID]bool // its last Event was a failure
 }
 
@@ -90,7 +91,8 @@ func (r *recorder) news(h happening, now time.Time) bool {
 	if h.reason == "Recovered" && !r.failed[h.id] {
 		return false
 	}
-	if len(r.told) > eventQueue {
+	if now.Sub(r.swept) > eventRepeat/10 || now.Before(r.swept) {
+		r.swept = now
 		for old, at := range r.told {
 			if now.Sub(at) > eventRepeat {
 				delete(r.told, old)

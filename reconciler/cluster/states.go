@@ -52,7 +52,7 @@ func newClaimState(u *unstructured.Unstructured) (*claimState, error) {
 	}
 	for _, cond := range s.Conditions {
 		if cond.Status == corev1.ConditionTrue {
-			c.Resizing = shortened(joined(c.Resizing, string(cond.Type)+": "+joined(cond.Reason, cond.Message)))
+			c.Resizing = shortened(joined(c.Resizing, string(cond.Type), cond.Reason, cond.Message))
 		}
 	}
 	return c, nil

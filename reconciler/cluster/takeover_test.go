@@ -65,6 +65,7 @@ spec:
   template:
     metadata: {labels: {app: more}}
     spec:
+      automountServiceAccountToken: false
       securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
       containers:
         - name: more
