@@ -38,8 +38,9 @@ func TestKilledAtEveryCall(t *testing.T) {
 	w := New(t, cptest.Start(t, cptest.Options{}), &built)
 	proxy := w.NewProxy()
 	w.Kubeconfig = proxy.Kubeconfig
-	w.Reconcile("--lease", "2s").Synced(w.Repo.Commit(SiteFile("gate"), pinned(rollouts[0])), time.Minute)
 	c := crashes{World: w, proxy: proxy}
+	c.start().Synced(w.Repo.Commit(SiteFile("gate"), pinned(rollouts[0])), time.Minute)
+	c.newest.Kill()
 	for _, when := range []string{"before", "after"} {
 		for call := 0; c.killed(when, call); call++ {
 		}
@@ -55,7 +56,7 @@ type crashes struct {
 	proxy  *Proxy
 	state  int // index of the last rollout
 	kills  int
-	oldest *Process
+	newest *Process
 }
 
 // killed rolls the other state out with a reconciler that is killed at a call, and
@@ -98,14 +99,17 @@ func (c *crashes) killed(when string, call int) bool {
 		c.start().Synced(commit, time.Minute)
 	}
 	c.check(fmt.Sprintf("killed %s call %d", when, call), before)
-	c.oldest.Kill()
+	c.newest.Kill()
+	if c.Failed() {
+		c.Fatalf("killed %s call %d: what followed is not looked at; the requests: %s", when, call, c.proxy.Requests())
+	}
 	return hit
 }
 
 // start starts a reconciler that polls as fast as it may.
 func (c *crashes) start() *Process {
-	c.oldest = c.Reconcile("--lease", "2s", "--poll", "200ms")
-	return c.oldest
+	c.newest = c.Reconcile("--lease", "2s", "--poll", "200ms")
+	return c.newest
 }
 
 // check looks at the world after a crash and a restart.

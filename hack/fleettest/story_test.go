@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func TestStory(t *testing.T) {
 	w := New(t, shared.Get(t), &built)
 	first := w.Repo.Commit(SiteFile("gate"), Site("gate", 3), SiteFile("yard"), Site("yard", 2))
-	r := w.Reconcile("--leader-elect=false")
+	r := w.Reconcile("--lease", "2s")
 	r.Synced(first, time.Minute)
 	w.Running(5, time.Minute)
 	unchanged := w.Pods()
