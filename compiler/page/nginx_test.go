@@ -47,10 +47,11 @@ func serve(t *testing.T, site page.Site, door *string) pagetest.Target {
 	target := pagetest.Target{URL: "http://" + conf.Listen, Folder: filepath.Join(conf.Archive, pagetest.North), Worker: worker}
 	if door != nil {
 		conf.Auth = filepath.Join(dir, page.AuthKey)
-		target.Door = conf.Auth
+		target.Door = filepath.Join(dir, "secret")
+		link(t, "secret", conf.Auth) // as in a Secret's volume
 	}
 	if door != nil && *door != "" {
-		write(t, conf.Auth, *door)
+		write(t, target.Door, *door)
 	}
 	pagetest.Fill(t, target.Folder)
 	mkdir(t, filepath.Join(conf.Archive, pagetest.Dark), conf.Run)

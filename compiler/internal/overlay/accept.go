@@ -136,6 +136,9 @@ func rehash(obj *object.Object, was, is map[string]any) error {
 	return nil
 }
 
+// assignments is the ConfigMap in which placement keeps what runs where.
+const assignments = "assignments"
+
 // added takes an object over that the site brings itself.
 func (o *overlay) added(id object.ID, m map[string]any, before []object.Object) object.Object {
 	pos := o.origin(id)
@@ -145,6 +148,8 @@ func (o *overlay) added(id object.ID, m map[string]any, before []object.Object) 
 		o.refuse(pos, "an added object has no kind, apiVersion or name: %s", id)
 	case why != "":
 		o.refuse(pos, "%s: %s", id, why)
+	case id.Kind == "ConfigMap" && id.Name == assignments:
+		o.refuse(pos, "%s is written by camfleet itself; choose another name", id)
 	case id.Namespace != o.namespace:
 		o.refuse(pos, "%s is in another namespace than the site's, %s", id, o.namespace)
 	}

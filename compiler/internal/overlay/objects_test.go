@@ -88,6 +88,10 @@ func ofObjects() map[string]refusal {
 		"a finalizer":         {patchOf("Pod", "camera-.*", `{"op": "add", "path": "/metadata/finalizers", "value": ["example.org/never"]}`), "metadata.finalizers is not an overlay's to set"},
 		"an owner": {patchOf("PersistentVolumeClaim", "archive", `{"op": "add", "path": "/metadata/ownerReferences", "value": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "page", "uid": "1"}]}`),
 			"metadata.ownerReferences is not an overlay's to set"},
+		"false Pods": {bringing("apiVersion: apps/v1", "kind: Deployment", "metadata: {name: x}", "spec:", "  selector: {matchLabels: {a: b}}", "  template:",
+			"    metadata: {labels: {a: b, camfleet.dev/fleet: fleet-0001}}", "    spec: {automountServiceAccountToken: false, containers: []}"), "label camfleet.dev/fleet in its template is camfleet's own"},
+		"above all":        {patchOf("Pod", "camera-.*", `{"op": "add", "path": "/spec/priorityClassName", "value": "system-node-critical"}`), "the priority class system-node-critical is Kubernetes' own"},
+		"assignments":      {bringing("apiVersion: v1", "kind: ConfigMap", "metadata: {name: assignments}"), "ConfigMap/assignments is written by camfleet itself"},
 		"a false hash":     {bringing("apiVersion: v1", "kind: ConfigMap", "metadata: {name: x, annotations: {camfleet.dev/hash: y}}"), "annotation camfleet.dev/hash is camfleet's own"},
 		"a misspelt field": {bringing("apiVersion: networking.k8s.io/v1", "kind: Ingress", "metadata: {name: x}", "spec: {rule: []}"), `unknown field "rule"`},
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/pod-security-admission/api"
@@ -45,7 +47,7 @@ func (c podCheck) check(obj object.Object) []string {
 		return nil
 	}
 	template := pod()
-	complaints := tokens(template.Spec)
+	complaints := slices.Concat(tokens(template.Spec), pretending(obj.ID, template))
 	result := policy.AggregateCheckResults(c.evaluator.EvaluatePod(c.level, &template.ObjectMeta, &template.Spec))
 	if !result.Allowed {
 		complaints = append(complaints, "the site's namespace does not admit it (Pod Security restricted): "+result.ForbiddenDetail())
@@ -68,6 +70,25 @@ func tokens(spec corev1.PodSpec) []string {
 			if source.ServiceAccountToken != nil {
 				out = append(out, fmt.Sprintf("volume %s holds a token for the Kubernetes API; take it out", v.Name))
 			}
+		}
+	}
+	return out
+}
+
+// pretending: Pods that a controller makes must not look as if they were
+// rendered here, for they would be pruned and made again for ever; and none may
+// push the cluster's own aside.
+func pretending(id object.ID, template corev1.PodTemplateSpec) []string {
+	var out []string
+	if name := template.Spec.PriorityClassName; strings.HasPrefix(name, "system-") {
+		out = append(out, fmt.Sprintf("the priority class %s is Kubernetes' own; use another one", name))
+	}
+	if id.Kind == "Pod" {
+		return out
+	}
+	for _, label := range []string{object.LabelManagedBy, object.LabelFleet} {
+		if _, ok := template.Labels[label]; ok {
+			out = append(out, fmt.Sprintf("label %s in its template is camfleet's own; take it out", label))
 		}
 	}
 	return out
