@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"camfleet.dev/hack/browser"
 )
 
 // TestPage uses the page as people do: with the keyboard, on a phone, with a
@@ -18,25 +20,25 @@ import (
 func TestPage(t *testing.T) {
 	d := startDemo(t, t.TempDir())
 	d.allLive(exampleCameras, 30*time.Second)
-	ctx := browser(t)
-	do(t, ctx, chromedp.EmulateViewport(390, 844))
-	do(t, ctx, chromedp.Navigate(d.url))
-	until(t, ctx, "every camera is live", `document.querySelectorAll('[data-camera] [data-tone=good]').length === 6`)
-	until(t, ctx, "nothing is wider than a phone", `document.documentElement.scrollWidth <= 390`)
-	screenshot(t, ctx, "phone")
+	ctx := browser.Start(t)
+	browser.Do(t, ctx, chromedp.EmulateViewport(390, 844))
+	browser.Do(t, ctx, chromedp.Navigate(d.url))
+	browser.Until(t, ctx, "every camera is live", `document.querySelectorAll('[data-camera] [data-tone=good]').length === 6`)
+	browser.Until(t, ctx, "nothing is wider than a phone", `document.documentElement.scrollWidth <= 390`)
+	browser.Screenshot(t, ctx, "phone")
 	accessible(t, ctx, "the cameras")
 
 	// By keyboard alone: to the first camera's recordings, and in.
-	do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector('[data-camera="gate/north"] button[aria-label^="Recordings"]').focus()`))
-	do(t, ctx, chromedp.KeyEvent("\r"))
-	until(t, ctx, "the recordings are open", `!!document.querySelector('dialog[open] ul.hours li')`)
+	browser.Do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector('[data-camera="gate/north"] button[aria-label^="Recordings"]').focus()`))
+	browser.Do(t, ctx, chromedp.KeyEvent("\r"))
+	browser.Until(t, ctx, "the recordings are open", `!!document.querySelector('dialog[open] ul.hours li')`)
 	accessible(t, ctx, "the recordings")
-	do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector('dialog button[aria-label^="Play"]').focus()`))
-	do(t, ctx, chromedp.KeyEvent("\r"))
-	until(t, ctx, "the recorded hour plays", `document.querySelector('dialog video')?.currentTime > 1`)
-	screenshot(t, ctx, "recordings")
-	do(t, ctx, chromedp.KeyEvent("\x1b"))
-	until(t, ctx, "Escape closes the recordings", `!document.querySelector('dialog')`)
+	browser.Do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector('dialog button[aria-label^="Play"]').focus()`))
+	browser.Do(t, ctx, chromedp.KeyEvent("\r"))
+	browser.Until(t, ctx, "the recorded hour plays", `document.querySelector('dialog video')?.currentTime > 1`)
+	browser.Screenshot(t, ctx, "recordings")
+	browser.Do(t, ctx, chromedp.KeyEvent("\x1b"))
+	browser.Until(t, ctx, "Escape closes the recordings", `!document.querySelector('dialog')`)
 
 	recovers(t, ctx, d)
 	savedHourPlays(t, ctx, d)
@@ -47,38 +49,9 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.commit("sites/gate/zz-other.cue", "package site\n\nsite: cameras: south: transport: \"udp\"\n")
-	until(t, ctx, "the wrong password is said", `/password/i.test(document.querySelector('[data-camera="gate/south"] .word').textContent)`)
-	screenshot(t, ctx, "unauthorized")
+	browser.Until(t, ctx, "the wrong password is said", `/password/i.test(document.querySelector('[data-camera="gate/south"] .word').textContent)`)
+	browser.Screenshot(t, ctx, "unauthorized")
 	d.stop()
-}
-
-func do[T any](t *testing.T, ctx context.Context, a chromedp.Action[T]) {
-	t.Helper()
-	if _, err := chromedp.Run(ctx, a); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// until waits for a JavaScript condition.
-func until(t *testing.T, ctx context.Context, what, condition string) {
-	t.Helper()
-	deadline := time.Now().Add(40 * time.Second)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+condition+")"))
-		if err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-		if ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			screenshot(t, ctx, "failed")
-			t.Fatalf("%s: not within 40 s", what)
-		}
-		<-tick.C
-	}
 }
 
 // accessible runs axe-core's WCAG 2.1 A and AA rules over the page.
@@ -91,7 +64,7 @@ func accessible(t *testing.T, ctx context.Context, what string) {
 		}
 		t.Skip("axe-core is missing: make page installs it")
 	}
-	do(t, ctx, chromedp.Evaluate[chromedp.Void](string(axe)))
+	browser.Do(t, ctx, chromedp.Evaluate[chromedp.Void](string(axe)))
 	found, err := chromedp.Run(ctx, chromedp.Evaluate[json.RawMessage](`axe.run(document, {
 		runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }).then(r => r.violations.map(v =>
 		v.id + ': ' + v.help + ' ' + v.nodes.map(n => n.html.slice(0, 160)).join(' | ')))`, chromedp.EvalAwaitPromise))

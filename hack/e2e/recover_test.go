@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"camfleet.dev/workers/archive"
+
+	"camfleet.dev/hack/browser"
 )
 
 const northVideo = `document.querySelector('[data-camera="gate/north"] video')`
@@ -25,17 +27,17 @@ const northVideo = `document.querySelector('[data-camera="gate/north"] video')`
 // until it stalls.
 func recovers(t *testing.T, ctx context.Context, d *demo) {
 	t.Helper()
-	until(t, ctx, "it plays before the kill", fmt.Sprintf(`%s?.currentTime > 0 && (window.before ??= %[1]s.currentTime + 6) < %[1]s.currentTime`, northVideo))
-	do(t, ctx, chromedp.Evaluate[chromedp.Void](`window.old = `+northVideo))
+	browser.Until(t, ctx, "it plays before the kill", fmt.Sprintf(`%s?.currentTime > 0 && (window.before ??= %[1]s.currentTime + 6) < %[1]s.currentTime`, northVideo))
+	browser.Do(t, ctx, chromedp.Evaluate[chromedp.Void](`window.old = `+northVideo))
 	killed := time.Now()
 	killWorkers(t, d.dir)
-	until(t, ctx, "another player shows the picture", fmt.Sprintf(`%s && %[1]s !== window.old && %[1]s.currentTime > 0 && %[1]s.readyState > 2`, northVideo))
+	browser.Until(t, ctx, "another player shows the picture", fmt.Sprintf(`%s && %[1]s !== window.old && %[1]s.currentTime > 0 && %[1]s.readyState > 2`, northVideo))
 	took := time.Since(killed)
 	t.Logf("the picture is back %s after the worker was killed", took.Round(100*time.Millisecond))
 	if took > 8*time.Second {
 		t.Errorf("the picture came back %s after the worker was killed; its stream was gone at once", took)
 	}
-	until(t, ctx, "it is low latency still", `/Low/.test(document.querySelector('[data-camera="gate/north"] .actions button').textContent)`)
+	browser.Until(t, ctx, "it is low latency still", `/Low/.test(document.querySelector('[data-camera="gate/north"] .actions button').textContent)`)
 }
 
 func killWorkers(t *testing.T, dir string) {
@@ -66,16 +68,16 @@ func killWorkers(t *testing.T, dir string) {
 func savedHourPlays(t *testing.T, ctx context.Context, d *demo) {
 	t.Helper()
 	dir := t.TempDir()
-	do(t, ctx, chromedp.Evaluate[chromedp.Void](`(() => {
+	browser.Do(t, ctx, chromedp.Evaluate[chromedp.Void](`(() => {
 		const make = URL.createObjectURL;
 		URL.createObjectURL = (o) => { if (o instanceof Blob && o.type === 'video/mp4') window.saved = o; return make.call(URL, o); };
 		HTMLAnchorElement.prototype.click = () => {};
 		document.querySelector('[data-camera="gate/north"] button[aria-label^="Recordings"]').click(); })()`))
 	camera := archive.Dir(filepath.Join(d.dir, "archive", "gate", "north"))
-	until(t, ctx, "the recordings are open", `!!document.querySelector('dialog[open] ul.hours li')`)
+	browser.Until(t, ctx, "the recordings are open", `!!document.querySelector('dialog[open] ul.hours li')`)
 	seconds := recorded(t, camera)
-	do(t, ctx, chromedp.Evaluate[chromedp.Void](`[...document.querySelectorAll('dialog button')].find(b => b.textContent === 'Download').click()`))
-	until(t, ctx, "the hour is saved", `!!window.saved`)
+	browser.Do(t, ctx, chromedp.Evaluate[chromedp.Void](`[...document.querySelectorAll('dialog button')].find(b => b.textContent === 'Download').click()`))
+	browser.Until(t, ctx, "the hour is saved", `!!window.saved`)
 	encoded, err := chromedp.Run(ctx, chromedp.Evaluate[string](`new Promise(done => { const r = new FileReader();
 		r.onload = () => done(r.result.split(',')[1]); r.readAsDataURL(window.saved); })`, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -85,7 +87,7 @@ func savedHourPlays(t *testing.T, ctx context.Context, d *demo) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	do(t, ctx, chromedp.KeyEvent("\x1b"))
+	browser.Do(t, ctx, chromedp.KeyEvent("\x1b"))
 	file := filepath.Join(dir, "hour.mp4")
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
