@@ -7,7 +7,10 @@ type Refusal struct{ File, Why string }
 
 // RefusedError is a commit that is refused as a whole, for all these reasons.
 // It is not read again: only another commit can be better.
-type RefusedError struct{ Files []Refusal }
+type RefusedError struct {
+	Commit string
+	Files  []Refusal
+}
 
 func (e *RefusedError) Error() string {
 	lines := make([]string, len(e.Files))
@@ -18,7 +21,7 @@ func (e *RefusedError) Error() string {
 }
 
 // refuse refuses a commit as a whole.
-func refuse(why string) error { return &RefusedError{[]Refusal{{Why: why}}} }
+func refuse(why string) error { return &RefusedError{Files: []Refusal{{Why: why}}} }
 
 // Cause says in a word why a commit's signature does not count.
 type Cause string

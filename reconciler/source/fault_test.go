@@ -138,7 +138,7 @@ func TestHugeFile(t *testing.T) {
 		for range 3 {
 			var refused *source.RefusedError
 			_, err := remote.Fetch(t.Context(), good)
-			if !errors.As(err, &refused) || !strings.Contains(err.Error(), hash[:12]+": it is larger than 4194304 bytes") {
+			if !errors.As(err, &refused) || refused.Commit != hash || !strings.Contains(err.Error(), hash[:12]+": it is larger than 4194304 bytes") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

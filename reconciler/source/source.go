@@ -62,7 +62,7 @@ type Commit struct {
 	FS     fs.FS // its files, immutable, independent of the repository
 }
 
-// Source follows one branch of one repository. One goroutine uses it.
+// Source follows one branch of one repository. One goroutine at a time uses it.
 type Source struct {
 	cfg    Config
 	origin origin
@@ -243,8 +243,12 @@ func (s *Source) errorAt(hash plumbing.Hash, err error) error {
 	if err == nil {
 		return nil
 	}
+	var files *RefusedError
 	var signature *UnverifiedError
-	if errors.As(err, &signature) {
+	switch {
+	case errors.As(err, &files):
+		files.Commit = hash.String()
+	case errors.As(err, &signature):
 		signature.Commit = hash.String()
 	}
 	return s.errorf(fmt.Errorf("commit %.12s: %w", hash, err))

@@ -92,7 +92,7 @@ func (r *reader) read(ctx context.Context, tree plumbing.Hash) error {
 	}
 	switch {
 	case len(r.refused) > 0:
-		return &RefusedError{r.refused}
+		return &RefusedError{Files: r.refused}
 	case r.entries == 0:
 		// The empty tree is what mistakes make; as a fleet it would mean: delete everything.
 		return refuse("it holds no files; a commit that empties the repository is not taken for a fleet without cameras")

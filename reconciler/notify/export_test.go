@@ -1,0 +1,4 @@
+package notify
+
+// Describe is for tests.
+var Describe = describe
