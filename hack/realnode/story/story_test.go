@@ -15,6 +15,7 @@ func TestStory(t *testing.T) {
 	w.step("compile and kubectl apply", w.applyByHand)
 	w.step("camera Pods are Ready", w.camerasReady)
 	w.step("nginx serves page, archive and live video", w.pageServes)
+	w.step("every camera plays in Chromium", w.everyCameraPlays)
 }
 
 // applyByHand is what somebody does who has no reconciler: the compiled files are plain.
