@@ -78,12 +78,12 @@ func TestBar(t *testing.T) {
 		done, total int64
 		want        string
 	}{
-		{0, 30e6, "[" + strings.Repeat(" ", 30) + "]   0 %  0 of 30 MB"},
-		{10e6, 30e6, "[" + strings.Repeat("=", 10) + strings.Repeat(" ", 20) + "]  33 %  10 of 30 MB"},
-		{30e6, 30e6, "[" + strings.Repeat("=", 30) + "] 100 %  30 of 30 MB"},
-		{40e6, 30e6, "[" + strings.Repeat("=", 30) + "] 100 %  40 of 30 MB"},
+		{0, 30e6, "[" + strings.Repeat(" ", 30) + "]   0 %  x"},
+		{10e6, 30e6, "[" + strings.Repeat("=", 10) + strings.Repeat(" ", 20) + "]  33 %  x"},
+		{30e6, 30e6, "[" + strings.Repeat("=", 30) + "] 100 %  x"},
+		{40e6, 30e6, "[" + strings.Repeat("=", 30) + "] 100 %  x"},
 	} {
-		if got := bar(c.done, c.total); got != c.want {
+		if got := bar(c.done, c.total, "x"); got != c.want {
 			t.Errorf("bar(%d, %d) = %q, want %q", c.done, c.total, got, c.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -67,24 +68,17 @@ func printStatus(w io.Writer, s status.Status, format string, colour bool, now t
 		return enc.Encode(s)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s", s.State)
-	if s.Commit != "" {
-		fmt.Fprintf(&b, " at commit %.12s (%s), %s old", s.Commit, s.Subject, age(now.Sub(s.Time)))
-	}
-	fmt.Fprintf(&b, "\nfrom %s\n", s.Source)
-	if s.FetchError != "" {
-		fmt.Fprintf(&b, "not fetched: %s\n", s.FetchError)
-	}
-	if s.CompileError != "" {
-		fmt.Fprintf(&b, "not compiled: %s\n", s.CompileError)
-	}
-	for _, p := range s.Problems {
-		fmt.Fprintln(&b, p.Error())
-	}
+	printSource(&b, s, now)
+	printProblems(&b, s.Problems)
 	for _, c := range s.Failed {
 		fmt.Fprintln(&b, c.String())
 	}
 	printHeld(&b, s.Held)
+	printReasons(&b, "waiting", s.Waiting)
+	for _, h := range s.Health {
+		fmt.Fprintf(&b, "%s: %s: %s\n", h.State, h.ID, h.Message)
+	}
+	printNodes(&b, s.Nodes)
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(&b, "%s (warning)\n", warning)
 	}
@@ -93,8 +87,52 @@ func printStatus(w io.Writer, s status.Status, format string, colour bool, now t
 	return err
 }
 
+// printSource says which commit the fleet has, and why it has not the newest one.
+func printSource(b io.Writer, s status.Status, now time.Time) {
+	fmt.Fprintf(b, "%s", s.State)
+	if s.Commit != "" {
+		fmt.Fprintf(b, " at commit %.12s (%s), %s old", s.Commit, s.Subject, age(now.Sub(s.Time)))
+	}
+	fmt.Fprintf(b, "\nfrom %s", s.Source)
+	if s.Cluster != "" {
+		fmt.Fprintf(b, " for cluster %s", s.Cluster)
+	}
+	if s.Signer != "" {
+		fmt.Fprintf(b, ", signed by %s", s.Signer)
+	}
+	fmt.Fprintln(b)
+	if s.Suspended != nil {
+		fmt.Fprintf(b, "suspended since %s: %s\n", s.Suspended.Since.UTC().Format("2006-01-02 15:04 UTC"), cmp.Or(s.Suspended.Reason, "no reason was given"))
+	}
+	if p := s.Pending; p != nil {
+		fmt.Fprintf(b, "commit %.12s (%s) would be applied: %s\n", p.Commit, p.Subject, p.Summary)
+	}
+	for _, line := range []struct{ what, why string }{
+		{"not fetched", s.FetchError},
+		{"held", s.Unverified},
+		{"not compiled", s.CompileError},
+		{"the cluster cannot be read", s.TargetError},
+	} {
+		if line.why != "" {
+			fmt.Fprintf(b, "%s: %s\n", line.what, line.why)
+		}
+	}
+}
+
+// printNodes names the nodes that are not as they should be.
+func printNodes(b io.Writer, nodes []status.Node) {
+	for _, n := range nodes {
+		if n.Message != "" {
+			fmt.Fprintf(b, "node %s: %s\n", n.Name, n.Message)
+		}
+	}
+}
+
 // printHeld says each reason once, and whose cameras it keeps; -o json has every object.
-func printHeld(b *strings.Builder, held []engine.Change) {
+func printHeld(b io.Writer, held []engine.Change) { printReasons(b, "held", held) }
+
+// printReasons is printHeld for changes that something else is the matter with.
+func printReasons(b io.Writer, what string, held []engine.Change) {
 	var reasons []string
 	objects, cameras := map[string]int{}, map[string][]string{}
 	for _, c := range held {
@@ -107,7 +145,7 @@ func printHeld(b *strings.Builder, held []engine.Change) {
 		}
 	}
 	for _, reason := range reasons {
-		fmt.Fprintf(b, "held: %s\n  %s", reason, count(objects[reason], "object"))
+		fmt.Fprintf(b, "%s: %s\n  %s", what, reason, count(objects[reason], "object"))
 		if names := cameras[reason]; len(names) > 0 {
 			slices.Sort(names)
 			fmt.Fprintf(b, " of %s", strings.Join(names, ", "))
