@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +27,7 @@ type fault struct {
 	send bool // the request arrives
 	err  error
 	code *apierrors.StatusError
+	wait string // Retry-After, in seconds
 }
 
 func faults() []fault {
@@ -34,7 +37,11 @@ func faults() []fault {
 		{name: "lost answer", send: true, err: io.ErrUnexpectedEOF},
 		{name: "500", code: apierrors.NewInternalError(errors.New("injected"))},
 		{name: "500 after it was done", send: true, code: apierrors.NewInternalError(errors.New("injected"))},
+		{name: "503", code: apierrors.NewServiceUnavailable("injected")},
+		{name: "504 after it was done", send: true, code: apierrors.NewTimeoutError("injected", 0)},
+		{name: "no answer in time", send: true, err: os.ErrDeadlineExceeded},
 		{name: "429", code: apierrors.NewTooManyRequestsError("injected")},
+		{name: "429 with Retry-After", code: apierrors.NewTooManyRequestsError("injected"), wait: "1"},
 		{name: "409", code: apierrors.NewConflict(pods, "x", errors.New("injected"))},
 		{name: "422", code: apierrors.NewInvalid(schema.GroupKind{Kind: "Pod"}, "x", nil)},
 		{name: "403", code: apierrors.NewForbidden(pods, "x", errors.New("injected"))},
@@ -45,9 +52,15 @@ func (f fault) answer() *http.Response {
 	if f.code == nil {
 		return nil
 	}
-	body, _ := json.Marshal(f.code.ErrStatus)
+	status := f.code.ErrStatus
+	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+	body, _ := json.Marshal(status)
+	header := http.Header{"Content-Type": {"application/json"}}
+	if f.wait != "" {
+		header.Set("Retry-After", f.wait)
+	}
 	return &http.Response{
-		StatusCode: int(f.code.ErrStatus.Code), Header: http.Header{"Content-Type": {"application/json"}},
+		StatusCode: int(f.code.ErrStatus.Code), Header: header,
 		Body: io.NopCloser(strings.NewReader(string(body))), ContentLength: int64(len(body)),
 	}
 }
@@ -129,6 +142,113 @@ func TestEveryRequestFails(t *testing.T) {
 	w.until("all Pods are seen", func() bool { return uids() > changes })
 	if got := uids(); got != changes+1 {
 		t.Errorf("%d Pods for %d changes", got, changes)
+	}
+}
+
+// TestEveryRequestOfACameraFails adds a camera and takes it away, again and
+// again, and lets each request fail in each way: what is there in the end is
+// what Git says, and nothing else.
+func TestEveryRequestOfACameraFails(t *testing.T) {
+	t.Parallel()
+	w := newPendingWorld(t, "north")
+	w.mustSync(w.compile())
+	const objects = 4 // ConfigMap, NetworkPolicy, CronJob, Pod
+	for i, f := range faults() {
+		if f.wait != "" {
+			continue // it costs a second, and is the same for each kind
+		}
+		name := fmt.Sprintf("east%d", i)
+		for n := i % 2; n < objects; n += 2 {
+			w.camera(name, `url: "rtsp://10.0.0.1/east"`)
+			r := w.compile()
+			w.hit(f, n)
+			w.sync(r)
+			w.hit(fault{}, -1)
+			if set := w.sync(r); set.Counts()[engine.Failed] > 0 {
+				t.Errorf("%s of request %d, at the second try:\n%s", f.name, n, set)
+			}
+			w.settled(r)
+			if !w.exists("Pod", "camera-"+name) || w.see("Pod", "camera-"+name).GetOwnerReferences()[0].UID != w.see("ConfigMap", "camera-"+name).GetUID() {
+				t.Errorf("%s of request %d: the Pod is not there, or has another owner", f.name, n)
+			}
+			delete(w.files, "sites/"+w.site+"/"+name+".cue")
+			r = w.compile()
+			w.hit(f, n)
+			w.sync(r)
+			w.hit(fault{}, -1)
+			w.sync(r)
+			w.settled(r)
+			for _, left := range []struct{ kind, name string }{
+				{"Pod", "camera-"}, {"ConfigMap", "camera-"}, {"CronJob", "days-"}, {"NetworkPolicy", "camera-"},
+			} {
+				if w.exists(left.kind, left.name+name) {
+					t.Errorf("%s of request %d: %s is left over", f.name, n, left.kind)
+				}
+			}
+		}
+	}
+	if !w.exists("Pod", "camera-north") {
+		t.Error("another camera is gone")
+	}
+}
+
+// TestInterrupted: a newer commit, or the end, interrupts the waiting for a
+// Pod's end at once; but who has taken a Pod away makes the new one.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	w := newPendingWorld(t, "north")
+	w.mustSync(w.compile())
+	id := w.id("Pod", "camera-north")
+	w.camera("north", `url: "rtsp://10.0.0.9/north"`)
+	r := w.compile()
+	ctx, cancel := context.WithCancel(t.Context())
+	live := w.watched.get(id).live
+	w.traffic.mu.Lock()
+	w.traffic.fault = func(_ int, r *http.Request) (bool, *http.Response, error) {
+		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/pods/camera-north") {
+			cancel() // the old one is gone
+		}
+		return true, nil, nil
+	}
+	w.traffic.mu.Unlock()
+	if err := w.Apply(ctx, engine.Step{Action: engine.Replaced, Want: wanted(w, id), Live: &live}); err != nil {
+		t.Errorf("interrupted between the old Pod and the new one: %v", err)
+	}
+	w.hit(fault{}, -1)
+	w.mustSync(r)
+	if ctx.Err() == nil {
+		t.Error("it was not interrupted")
+	}
+	live = w.watched.get(id).live
+	ctx, cancel = context.WithCancel(t.Context())
+	cancel()
+	began := time.Now()
+	if err := w.Apply(ctx, engine.Step{Action: engine.Replaced, Want: wanted(w, id), Live: &live}); err == nil || time.Since(began) > 5*time.Second {
+		t.Errorf("interrupted before: %v after %v", err, time.Since(began))
+	}
+	if e := w.watched.get(id); e == nil || string(e.UID) != live.UID || !w.exists("Pod", "camera-north") {
+		t.Error("the old one was taken away")
+	}
+}
+
+// TestNewNamespace: a Pod that comes before its namespace's ServiceAccount waits a moment.
+func TestNewNamespace(t *testing.T) {
+	t.Parallel()
+	w := newPendingWorld(t, "north")
+	r := w.compile()
+	refused := 0
+	none := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "camera-north",
+		errors.New(`error looking up service account a/default: serviceaccount "default" not found`))
+	w.traffic.fault = func(_ int, r *http.Request) (bool, *http.Response, error) {
+		if strings.HasSuffix(r.URL.Path, "/pods/camera-north") && refused < attempts+1 {
+			refused++
+			return false, fault{code: none}.answer(), nil
+		}
+		return true, nil, nil
+	}
+	w.mustSync(r)
+	if refused != attempts+1 {
+		t.Errorf("refused %d times", refused)
 	}
 }
 
