@@ -6,11 +6,13 @@ VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 GO         ?= go
 BUILD      := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 GOLDEN     := ./compiler ./compiler/internal/render ./schema ./cmd/camfleet ./cmd/camfleet/internal/example
+CLUSTER    := ./hack/cptest ./hack/manifests ./hack/applied ./hack/fleettest ./reconciler/cluster/... ./reconciler/control/...
 LISTEN     ?= 127.0.0.1:8080
 DIR        ?= demo
+CAMERAS    ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: cluster controlplane fuzz help e2e demo test build check bench soak fmt lint page golden setup unit
+.PHONY: cluster controlplane image fuzz help e2e demo test build check bench soak fmt lint page golden setup unit
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,7 +24,7 @@ build: ## build bin/camfleet and bin/camfleet-worker
 demo: build ## run the example fleet on this machine: http://127.0.0.1:8080
 	bin/camfleet demo --listen $(LISTEN) --dir $(DIR)
 
-test: setup lint page golden unit e2e ## everything: lint, generated files, all tests with -race
+test: setup lint page golden controlplane unit cluster e2e ## everything: lint, generated files, all tests with -race
 	@echo "make test: all passed"
 
 setup: ## install what the tests need from Debian packages, when missing
@@ -44,23 +46,29 @@ page: ## bundle the page's assets again from hack/page; a difference is an error
 	cd hack/page && npm ci --no-audit --no-fund --loglevel=error && npm test --silent
 	hack/unchanged.sh "the page's files" compiler/page/assets -- npm --prefix hack/page run --silent build
 
-controlplane: ## build the Kubernetes control plane that tests start, when missing (minutes the first time)
+controlplane: ## build the Kubernetes that tests start, when missing (minutes the first time)
 	hack/controlplane/build.sh
+	hack/realnode/build.sh
 
-cluster: controlplane ## what runs against a real Kubernetes API; not part of make test yet
-	CAMFLEET_CONTROLPLANE=require $(GO) test -race -count=1 -timeout 20m ./hack/cptest ./reconciler/cluster/...
+cluster: setup controlplane ## what runs against a real Kubernetes API; two at a time, each has a control plane of its own
+	CAMFLEET_CONTROLPLANE=require $(GO) test -race -p 2 -count=1 -timeout 30m $(CLUSTER)
 
 unit: ## all Go tests but e2e and cluster, with the race detector
-	CAMFLEET_CONTROLPLANE=off $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /hack/e2e)
+	CAMFLEET_CONTROLPLANE=off $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -vE '/hack/(e2e|realnode)')
 
-e2e: ## the demo as a user meets it, in a real browser; alone, because it measures latency
+e2e: setup controlplane ## the demo, and a fleet on two real nodes, in a real browser; alone, because it measures latency
 	$(GO) test -count=1 -timeout 20m -v ./hack/e2e 2>&1 | grep -vE '^(=== |        |    demo_test)'
+	CAMFLEET_CONTROLPLANE=require $(GO) test -count=1 -timeout 30m -v -p 1 ./hack/realnode/... 2>&1 | grep -vE '^(=== |        )'
+
+image: ## build the image for all platforms: camfleet.tar, and IMAGE=HOST/NAME:TAG pushes it
+	$(GO) run ./hack/image/cmd --version $(VERSION) --output camfleet.tar $(if $(IMAGE),--push $(IMAGE))
 
 check: build ## check the example fleet
 	bin/camfleet check sites
 
-bench: setup build ## what recording and day files cost, beside ffmpeg in the same run
+bench: setup build controlplane ## recording and day files beside ffmpeg, the reconciler beside kubectl, each in the same run
 	$(GO) run ./hack/bench --worker bin/camfleet-worker
+	CAMFLEET_CONTROLPLANE=require CAMFLEET_BENCH=$(CAMERAS) $(GO) test -count=1 -timeout 60m -run TestBench ./hack/fleettest
 
 fuzz: ## every fuzz target for 20 seconds
 	hack/fuzz.sh 20s
