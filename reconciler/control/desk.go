@@ -47,11 +47,12 @@ type Desk struct {
 	Log   *slog.Logger
 
 	arrived chan *corev1.ConfigMap // the newest, to Run
-	offered chan struct{}          // there is a newer status
 	read    chan struct{}          // gets a value when notes were read: orders are obeyed from then on
 
-	mu     sync.Mutex
-	newest *status.Status // as it was published last
+	mu      sync.Mutex
+	offered chan struct{}     // there is a newer status
+	newest  *status.Status    // as it was published last
+	keep    map[string]string // annotations that the ConfigMap has when it must be made again
 
 	// Of the goroutine of Open and, later, of Run.
 	orders  *corev1.ConfigMap // as last seen
@@ -77,27 +78,38 @@ func (d *Desk) Open(ctx context.Context) error {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	d.arrived, d.offered, d.read = make(chan *corev1.ConfigMap, 1), make(chan struct{}, 1), make(chan struct{}, 1)
-	report, err := d.ensure(ctx, StatusName(d.Name), nil)
+	d.arrived, d.read = make(chan *corev1.ConfigMap, 1), make(chan struct{}, 1)
+	report, err := d.ensure(ctx, StatusName(d.Name))
 	if err != nil {
 		return err
 	}
-	if d.orders, err = d.ensure(ctx, d.Name, nil); err != nil {
+	cm, err := d.ensure(ctx, d.Name)
+	if err != nil {
 		return err
 	}
+	d.see(cm)
 	d.written = stored(report)
-	d.told = told{wake: d.orders.Annotations[AnnotationWake]} // it begins by looking anyway
+	d.told = told{wake: cm.Annotations[AnnotationWake]} // it begins by looking anyway
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.offered = make(chan struct{}, 1)
+	put(d.offered, struct{}{}) // it may have been published before
 	return nil
 }
 
-// ensure returns a ConfigMap, which it creates if it must.
-func (d *Desk) ensure(ctx context.Context, name string, annotations map[string]string) (*corev1.ConfigMap, error) {
+// ensure returns a ConfigMap, which it creates if it must: suspended if it was.
+func (d *Desk) ensure(ctx context.Context, name string) (*corev1.ConfigMap, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	api := d.Client.Core.ConfigMaps(d.Namespace)
 	cm, err := api.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		cm = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels(), Annotations: annotations}}
+		cm = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels()}}
+		if name == d.Name {
+			d.mu.Lock()
+			cm.Annotations = maps.Clone(d.keep)
+			d.mu.Unlock()
+		}
 		if cm, err = api.Create(ctx, cm, metav1.CreateOptions{FieldManager: manager}); apierrors.IsAlreadyExists(err) {
 			cm, err = api.Get(ctx, name, metav1.GetOptions{})
 		}
@@ -117,7 +129,7 @@ func (d *Desk) Run(ctx context.Context) error {
 	defer stop()
 	pause := time.NewTimer(d.Every)
 	defer pause.Stop()
-	listening, free, news, pausing := false, true, false, true
+	listening, gone, free, news, pausing := false, false, true, false, true
 	for {
 		select {
 		case <-ctx.Done():
@@ -125,14 +137,19 @@ func (d *Desk) Run(ctx context.Context) error {
 		case <-d.read:
 			listening = true
 		case cm := <-d.arrived:
-			d.see(ctx, cm)
-			news = true
+			news = true // what an order came to is part of the report
+			if gone = cm == nil; !gone {
+				d.see(cm)
+			}
 		case <-d.offered:
 			news = true
 		case <-pause.C:
-			free, pausing = true, false
+			free, pausing, news = true, false, true
 		}
-		busy, wrote := listening && !d.obey(ctx), false
+		if gone {
+			gone = !d.remake(ctx)
+		}
+		busy, wrote := gone || listening && !d.obey(ctx), false
 		if news && free {
 			wrote, news = d.report(ctx)
 			free = !wrote
@@ -159,25 +176,32 @@ func put[T any](c chan T, v T) {
 	}
 }
 
-// see takes up the ConfigMap as it is now; nil means that somebody deleted it.
-// It is made again, and stays suspended: deleting it is no way to go on.
-func (d *Desk) see(ctx context.Context, cm *corev1.ConfigMap) {
-	if cm != nil {
-		d.orders = cm
-		return
+// see takes up the ConfigMap as it is now.
+func (d *Desk) see(cm *corev1.ConfigMap) {
+	d.orders = cm
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keep = nil
+	if reason, ok := cm.Annotations[AnnotationSuspend]; ok {
+		d.keep = map[string]string{AnnotationSuspend: reason}
 	}
-	keep := maps.Clone(d.orders.Annotations)
-	maps.DeleteFunc(keep, func(k, _ string) bool { return k != AnnotationSuspend })
-	d.Log.Warn("the ConfigMap was deleted; it is made again", "configmap", d.Name, "suspended", len(keep) > 0)
-	made, err := d.ensure(ctx, d.Name, keep)
-	if err == nil && made.Data[KeyNotes] == "" && d.orders.Data[KeyNotes] != "" {
-		err = d.note(ctx, d.orders.Data[KeyNotes])
+}
+
+// remake makes the ConfigMap again that somebody has deleted, with its notes.
+// It stays suspended: deleting it is no way to go on. It returns false when
+// that has to be tried again.
+func (d *Desk) remake(ctx context.Context) bool {
+	cm, err := d.ensure(ctx, d.Name)
+	if was := d.orders.Data[KeyNotes]; err == nil && cm.Data[KeyNotes] == "" && was != "" {
+		err = d.note(ctx, was)
 	}
 	if err != nil {
-		d.Log.Error("the ConfigMap cannot be made again", "error", err)
-		return
+		d.Log.Error("the ConfigMap was deleted, and cannot be made again; it is tried again", "configmap", d.Name, "error", err)
+		return false
 	}
-	d.orders = made
+	d.Log.Warn("the ConfigMap was deleted; it is there again", "configmap", d.Name, "uid", cm.UID)
+	d.see(cm)
+	return true
 }
 
 // patch is a JSON merge patch.

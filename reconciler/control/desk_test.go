@@ -121,6 +121,14 @@ func TestDeletedByMistake(t *testing.T) {
 		cm, err := w.client.Core.ConfigMaps(w.namespace).Get(t.Context(), DefaultName, metav1.GetOptions{})
 		return err == nil && cm.UID != was && strings.Contains(cm.Data[KeyNotes], commitA)
 	})
+	if err := w.client.Core.ConfigMaps(w.namespace).Delete(t.Context(), DefaultName, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WriteNotes(map[string]string{"approved": commitB}); err != nil { // faster than the watch, perhaps
+		t.Fatal(err)
+	}
+	w.annotate(AnnotationWake, "now")
+	w.until("it listens again", func() bool { return strings.HasSuffix(f.all(), "wake") })
 	if got := w.get(DefaultName).Annotations[AnnotationSuspend]; got != "careful" || strings.Count(f.all(), "resume") != 1 {
 		t.Errorf("annotation %q, told: %s", got, f.all())
 	}

@@ -135,7 +135,7 @@ func (r *replica) write(ctx context.Context, c *Client, all *writes) {
 func (w *world) work() {
 	w.Helper()
 	d := &Desk{Client: w.client, Namespace: w.namespace}
-	if _, err := d.ensure(w.Context(), "work", nil); err != nil {
+	if _, err := d.ensure(w.Context(), "work"); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -78,13 +78,14 @@ func (l *lock) timeout(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, max(l.options.deadline()/3, 500*time.Millisecond))
 }
 
-// tell logs an error of a kind once; a conflict is part of the game.
+// tell logs an error of a kind once. That there is no lease yet, or that another
+// was faster, is part of the game.
 func (l *lock) tell(what string, err error) error {
 	if err == nil {
 		l.said = ""
 		return nil
 	}
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || errors.Is(err, context.Canceled) {
+	if apierrors.IsNotFound(err) && what == "read" || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	if text := fmt.Sprintf("the lease cannot be %s: %v", what, err); text != l.said {

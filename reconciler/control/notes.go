@@ -15,7 +15,7 @@ import (
 func (d *Desk) ReadNotes(notes any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
-	cm, err := d.ensure(ctx, d.Name, nil)
+	cm, err := d.ensure(ctx, d.Name)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (d *Desk) WriteNotes(notes any) error {
 // who writes in between makes it look again.
 func (d *Desk) note(ctx context.Context, text string) error {
 	for {
-		cm, err := d.ensure(ctx, d.Name, nil)
+		cm, err := d.ensure(ctx, d.Name)
 		if err != nil {
 			return err
 		}

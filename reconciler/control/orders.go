@@ -24,7 +24,7 @@ type told struct {
 	approved string // the commit whose held changes were approved
 	// answer is what became of the approval, told to people; nil without one.
 	answer *status.Condition
-	event  string // the last answer that an Event was written of
+	event  string // the last order and answer that an Event was written of
 }
 
 // obey makes the reconciler do what the annotations say. It returns false when
@@ -145,10 +145,12 @@ func (d *Desk) answer(ctx context.Context, value, reason, message string) {
 		now = was.Since
 	}
 	d.told.answer = &status.Condition{Type: conditionApproved, Status: value, Reason: reason, Message: message, Since: now}
-	if message == d.told.event || reason == "NothingHeld" {
+	// Not the message: what is not the newest commit stays that with each newer one.
+	event := d.orders.Annotations[AnnotationApprove] + " " + reason
+	if event == d.told.event || reason == "NothingHeld" {
 		return
 	}
-	d.told.event = message
+	d.told.event = event
 	kind := corev1.EventTypeWarning
 	if value == "True" {
 		kind = corev1.EventTypeNormal

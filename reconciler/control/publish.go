@@ -16,8 +16,8 @@ import (
 // anything new. That the source was asked again is nothing new.
 func (d *Desk) Publish(s status.Status) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.newest = &s
-	d.mu.Unlock()
 	if d.offered != nil {
 		put(d.offered, struct{}{})
 	}
@@ -83,7 +83,7 @@ func stored(cm *corev1.ConfigMap) string {
 
 func (d *Desk) write(ctx context.Context, p page) error {
 	name := StatusName(d.Name)
-	if _, err := d.ensure(ctx, name, nil); err != nil {
+	if _, err := d.ensure(ctx, name); err != nil {
 		return err
 	}
 	return d.patch(ctx, name, map[string]any{

@@ -37,7 +37,7 @@ type Leader struct {
 	Lease    time.Duration
 }
 
-// Alive tells whether somebody leads. Clocks may differ a little.
+// Alive tells whether somebody leads, as far as one look at two clocks can tell.
 func (l Leader) Alive() bool { return l.Identity != "" && l.Age < l.Lease+5*time.Second }
 
 // String says it in words.
@@ -73,7 +73,7 @@ func (r Reader) report(ctx context.Context, cm *corev1.ConfigMap) (Report, error
 	if err != nil {
 		return Report{}, fmt.Errorf("ConfigMap %s/%s: %w", cm.Namespace, cm.Name, err)
 	}
-	leader, err := r.Leader(ctx)
+	leader, err := r.leads(ctx)
 	if apierrors.IsForbidden(err) {
 		return Report{Status: s}, nil
 	}
@@ -103,6 +103,28 @@ func (r Reader) Leader(ctx context.Context) (Leader, error) {
 		l.Lease = time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second
 	}
 	return l, nil
+}
+
+// leads is Leader, which is asked again when the lease looks old: it may be the
+// clocks that differ, and a lease that is renewed meanwhile is held.
+func (r Reader) leads(ctx context.Context) (Leader, error) {
+	first, err := r.Leader(ctx)
+	if err != nil || first.Identity == "" || first.Alive() {
+		return first, err
+	}
+	began := time.Now()
+	timer := time.NewTimer(first.Lease/3 + time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return Leader{}, ctx.Err()
+	}
+	again, err := r.Leader(ctx)
+	if err == nil && !again.Renewed.Equal(first.Renewed) {
+		again.Age = time.Since(began) // at most
+	}
+	return again, err
 }
 
 // Watch calls f with the report as it is and whenever it changes, until ctx ends

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -139,6 +143,36 @@ func TestReaderSaysWhatToDo(t *testing.T) {
 	if _, err := r.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "does not know you") {
 		t.Errorf("a stranger is told: %v", err)
 	}
+}
+
+// TestClocksDiffer: a lease whose time is an hour old, and that is renewed, is held.
+func TestClocksDiffer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	name, seconds := "camfleet-0", int32(2)
+	api := w.client.Leases.Leases(w.namespace)
+	_, err := api.Create(t.Context(), &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: DefaultName},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &name, LeaseDurationSeconds: &seconds, RenewTime: &metav1.MicroTime{Time: time.Now().Add(-time.Hour)}},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	if l, err := w.reader().leads(t.Context()); err != nil || l.Alive() || !strings.Contains(l.String(), "was last heard of 1h0m") {
+		t.Errorf("nobody renews it: %s %v", l, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ctx.Err() == nil; i++ {
+			renewal := fmt.Sprintf(`{"spec":{"renewTime":%q}}`, time.Now().Add(-time.Hour).UTC().Format(metav1.RFC3339Micro))
+			_, _ = api.Patch(ctx, DefaultName, types.MergePatchType, []byte(renewal), metav1.PatchOptions{})
+		}
+	}()
+	if l, err := w.reader().leads(t.Context()); err != nil || !l.Alive() || l.String() != name {
+		t.Errorf("it is renewed: %s %v", l, err)
+	}
+	cancel()
+	<-done
 }
 
 func second[T any](_ T, err error) error { return err }
