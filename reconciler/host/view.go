@@ -2,7 +2,6 @@ package host
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -36,9 +35,11 @@ type job struct {
 type view struct {
 	cameras  map[key]camera
 	jobs     map[key]job
-	page     []byte          // fleet.json of all open sites
-	open     map[string]bool // sites that have a page: true, or one with a door: false
-	warnings []string        // what of the objects this host does not do; sorted
+	page     []byte            // fleet.json of all sites
+	fleets   []page.Fleet      // the same, of each site
+	doors    map[string]string // sites that have a page → the Secret that it asks for, or ""
+	closed   []string          // sites whose page asks for a Secret; sorted
+	warnings []string          // what of the objects this host does not do; sorted
 }
 
 // cameraKey is a camera's configuration in its ConfigMap.
@@ -46,14 +47,13 @@ const cameraKey = "camera.json"
 
 // viewOf reads objects. What it cannot use becomes a warning; it stops nothing else.
 func viewOf(objects []object.Object) *view {
-	v := &view{cameras: map[key]camera{}, jobs: map[key]job{}, open: map[string]bool{}}
+	v := &view{cameras: map[key]camera{}, jobs: map[key]job{}, doors: map[string]string{}}
 	configs := map[object.ID]object.Object{}
 	for _, o := range objects {
 		if o.Kind == "ConfigMap" {
 			configs[o.ID] = o
 		}
 	}
-	var pages [][]byte
 	for _, o := range objects {
 		var err error
 		switch {
@@ -62,10 +62,7 @@ func viewOf(objects []object.Object) *view {
 		case o.Kind == "CronJob" && o.Role == object.RoleDays:
 			err = v.addJob(o)
 		case o.Kind == "ConfigMap" && o.Role == object.RolePage:
-			var data []byte
-			if data, err = v.addPage(o); data != nil {
-				pages = append(pages, data)
-			}
+			err = v.addPage(o)
 		case !passive(o):
 			err = fmt.Errorf("this host runs camfleet's own workers and nothing else: it is kept, and not run")
 		}
@@ -74,9 +71,10 @@ func viewOf(objects []object.Object) *view {
 		}
 	}
 	var err error
-	if v.page, err = mergePages(pages); err != nil {
-		v.warnings = append(v.warnings, err.Error())
+	if v.page, err = page.Merge(v.fleets...).JSON(); err != nil {
+		v.warnings = append(v.warnings, "merging the sites' pages: "+err.Error())
 	}
+	slices.Sort(v.closed)
 	slices.Sort(v.warnings)
 	return v
 }
@@ -93,25 +91,27 @@ func passive(o object.Object) bool {
 	return false
 }
 
-// addPage gives a site's part of the page. A site with a door has none: this
-// host cannot ask for a password, and must not show what Git says needs one.
-func (v *view) addPage(o object.Object) ([]byte, error) {
+// addPage adds a site's part of the page, and its door.
+func (v *view) addPage(o object.Object) error {
 	data, ok := configData(o, page.Data)
 	if !ok {
-		return nil, nil
+		return nil
 	}
-	if _, door := configData(o, page.Door); door {
-		v.open[o.Site] = false
-		return nil, errors.New("site " + o.Site + " " + doorClosed)
+	secret, door := configData(o, page.Door)
+	if door {
+		v.closed = append(v.closed, o.Site)
+		if len(secret) == 0 {
+			secret = []byte("?") // no Secret is called so: nobody may enter
+		}
 	}
-	if _, known := v.open[o.Site]; !known {
-		v.open[o.Site] = true
+	v.doors[o.Site] = string(secret)
+	var fleet page.Fleet
+	if err := json.Unmarshal(data, &fleet); err != nil {
+		return fmt.Errorf("its %s cannot be read, so the site is not on the page: %w", page.Data, err)
 	}
-	return data, nil
+	v.fleets = append(v.fleets, fleet)
+	return nil
 }
-
-// doorClosed says why a site with a door cannot be seen.
-const doorClosed = "asks for a password (page: auth), and camfleet up cannot do that yet: its page, recordings and live video are closed on this machine"
 
 func (v *view) addCamera(pod object.Object, configs map[object.ID]object.Object) error {
 	id := object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: pod.Namespace, Name: pod.Name}
@@ -156,21 +156,4 @@ func configData(o object.Object, name string) ([]byte, bool) {
 	}
 	text, ok := config.Data[name]
 	return []byte(text), ok
-}
-
-// mergePages makes one fleet.json of the sites' own.
-func mergePages(pages [][]byte) ([]byte, error) {
-	fleets := make([]page.Fleet, len(pages))
-	var bad error
-	for i, p := range pages {
-		if err := json.Unmarshal(p, &fleets[i]); err != nil {
-			fleets[i] = page.Fleet{}
-			bad = fmt.Errorf("a site's page data cannot be read, so the site is not on the page: %w", err)
-		}
-	}
-	merged, err := page.Merge(fleets...).JSON()
-	if err != nil {
-		return nil, fmt.Errorf("merging the sites' pages: %w", err)
-	}
-	return merged, bad
 }

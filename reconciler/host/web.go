@@ -39,7 +39,7 @@ func (h *Host) Handler(o WebOptions) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &web{host: h, api: o.API, assets: assets, metrics: h.metrics(), proxy: h.proxy()}
+	w := &web{host: h, api: o.API, assets: assets, metrics: h.metrics(), proxy: h.proxy(), doors: newDoors(h.options.Secrets, h.log)}
 	return secured(ownNames(o.Hosts, w)), nil
 }
 
@@ -49,6 +49,7 @@ type web struct {
 	assets  map[string]asset
 	metrics http.Handler
 	proxy   http.Handler
+	doors   *doors
 }
 
 func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
@@ -71,19 +72,19 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 func (w *web) route(rw http.ResponseWriter, r *http.Request) {
 	route := page.Find(r.URL.Path)
-	if open, known := w.host.view().open[route.Site]; route.Site != "" && !open {
-		if !known {
-			notFound(rw) // the recordings of a site that is gone: it may have had a door
-			return
-		}
-		http.Error(rw, "site "+route.Site+" "+doorClosed, http.StatusForbidden)
+	v := w.host.view()
+	if route.Kind == page.Missing {
+		notFound(rw)
+		return
+	}
+	if !w.admit(rw, r, v, route) {
 		return
 	}
 	switch route.Kind {
 	case page.Front, page.File:
 		a, ok := w.assets[route.Name]
 		if route.Name == page.Data {
-			a, ok = newAsset(page.Data, w.host.view().page), true
+			a, ok = newAsset(page.Data, w.fleetOf(r, v)), true
 		}
 		if !ok {
 			notFound(rw)
@@ -92,10 +93,8 @@ func (w *web) route(rw http.ResponseWriter, r *http.Request) {
 		a.serve(rw, r)
 	case page.Recording, page.State:
 		w.host.serveArchive(rw, r, route)
-	case page.Live:
-		w.proxy.ServeHTTP(rw, r)
 	default:
-		notFound(rw)
+		w.proxy.ServeHTTP(rw, r)
 	}
 }
 

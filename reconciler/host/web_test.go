@@ -60,13 +60,20 @@ func applyConfig(t *testing.T, h *Host, f page.Fleet, more map[string]string) {
 // TestPageTable holds this server to the table of requests that nginx is held to.
 func TestPageTable(t *testing.T) {
 	t.Parallel()
+	_, target := tableHost(t, nil)
+	pagetest.Run(t, target)
+}
+
+// tableHost serves what the table asks for; more is in the page's ConfigMap.
+func tableHost(t *testing.T, more map[string]string) (*Host, pagetest.Target) {
+	t.Helper()
 	shards := 2 // the two cameras must not share a worker
 	for shardOf(key{pagetest.Site, pagetest.North}, shards) == shardOf(key{pagetest.Site, pagetest.Dark}, shards) {
 		shards++
 	}
 	h, server := webHost(t, shards)
 	apply(t, h, fleet(testCamera(pagetest.Site, pagetest.North), testCamera(pagetest.Site, pagetest.Dark)))
-	applyPage(t, h, pagetest.Fleet())
+	applyConfig(t, h, pagetest.Fleet(), more)
 	folder := filepath.Join(h.options.Archive, pagetest.Site, pagetest.North)
 	pagetest.Fill(t, folder)
 	if err := os.MkdirAll(filepath.Join(h.options.Archive, pagetest.Site, pagetest.Dark), 0o700); err != nil {
@@ -80,41 +87,7 @@ func TestPageTable(t *testing.T) {
 	behind := &httptest.Server{Listener: ln, Config: &http.Server{Handler: worker}}
 	behind.Start()
 	t.Cleanup(behind.Close)
-	pagetest.Run(t, pagetest.Target{URL: server.URL, Folder: folder, Worker: worker})
-}
-
-// TestDoorIsClosed: what Git says needs a password is not shown without one,
-// and neither are the recordings of a site that is gone; other sites are open.
-func TestDoorIsClosed(t *testing.T) {
-	t.Parallel()
-	h, server := webHost(t, 1)
-	apply(t, h, fleet(testCamera(pagetest.Site, pagetest.North), testCamera("yard", pagetest.North)))
-	applyConfig(t, h, pagetest.Fleet(), map[string]string{page.Door: "viewers"})
-	applyPage(t, h, page.Fleet{Fleet: "test", Sites: []page.Site{{Name: "yard", TimeZone: "UTC", Cameras: []page.Camera{{Name: pagetest.North}}}}})
-	for _, site := range []string{pagetest.Site, "yard", "gone"} {
-		pagetest.Fill(t, filepath.Join(h.options.Archive, site, pagetest.North))
-	}
-	for _, path := range pagetest.Doors() {
-		yard, gone := strings.ReplaceAll(path, "/gate/", "/yard/"), strings.ReplaceAll(path, "/gate/", "/gone/")
-		if yard == path {
-			continue
-		}
-		if status, body := get(t, server.URL+path, ""); status != http.StatusForbidden || !strings.Contains(body, "site gate asks for a password") {
-			t.Errorf("%s: %d %s", path, status, body)
-		}
-		if status, _ := get(t, server.URL+gone, ""); status != http.StatusNotFound {
-			t.Errorf("%s of a site that is gone: %d", gone, status)
-		}
-		if status, _ := get(t, server.URL+yard, ""); strings.HasPrefix(path, "/archive/") && status != http.StatusOK {
-			t.Errorf("%s of an open site: %d", yard, status)
-		}
-	}
-	if _, body := get(t, server.URL+"/assets/fleet.json", ""); strings.Contains(body, "gate") || !strings.Contains(body, "yard") {
-		t.Errorf("the page shows %s", body)
-	}
-	if w := h.Warnings(); len(w) != 1 || !strings.Contains(w[0], "camfleet-gate/ConfigMap/page: site gate asks for a password (page: auth)") {
-		t.Errorf("warnings are %q", w)
-	}
+	return h, pagetest.Target{URL: server.URL, Folder: folder, Worker: worker}
 }
 
 func get(t *testing.T, url, host string) (int, string) {
