@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,41 +20,42 @@ const (
 	maxStderr = 64 << 10
 )
 
-// run is one child: it returns the result, or a killedError when the child
+// run is one compilation: it returns the result, or a killedError when the child
 // died of the commit, or another error when it could not be run at all.
 func (c *Compiler) run(ctx context.Context, fsys fs.FS, req request, deadline time.Duration) (*object.Result, error) {
+	p, waited, err := c.take()
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.runIn(ctx, p, fsys, req, deadline)
+	var killed *killedError
+	if waited && errors.As(err, &killed) && !killed.late {
+		// It may have died of something else while it waited.
+		if p, err = c.start(); err == nil {
+			return c.runIn(ctx, p, fsys, req, deadline)
+		}
+	}
+	return res, err
+}
+
+func (c *Compiler) runIn(ctx context.Context, p *process, fsys fs.FS, req request, deadline time.Duration) (*object.Result, error) {
 	req.Memory, req.Seconds = c.memory(), int(deadline.Seconds())*4+1
 	timed, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
-	cmd := exec.CommandContext(timed, c.Command[0], c.Command[1:]...)
-	cmd.Env = []string{} // not nil: nil would hand on ours
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stdout, stderr := &limited{max: maxResult}, &limited{max: maxStderr}
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, fmt.Errorf("preparing the compiler: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting the compiler: %w", err)
-	}
-	sent := send(stdin, fsys, req)
-	closed := stdin.Close()
-	err = cmd.Wait()
+	defer context.AfterFunc(timed, p.kill)()
+	sent := send(p.stdin, fsys, req)
+	closed := p.stdin.Close()
+	<-p.ended
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if err != nil {
-		return nil, died(timed, deadline, c.memory(), err, stderr.String())
+	if p.err != nil {
+		return nil, died(timed, deadline, c.memory(), p.err, p.stderr.String())
 	}
 	if err := errors.Join(sent, closed); err != nil {
 		return nil, err
 	}
-	res := &object.Result{}
-	if err := json.Unmarshal(stdout.Bytes(), res); err != nil {
-		return nil, fmt.Errorf("reading the compiler's result: %w", err)
-	}
-	return res, nil
+	return receiveResult(p.stdout.Bytes())
 }
 
 // died says in a user's words why the child ended without a result.
@@ -67,15 +67,15 @@ func died(ctx context.Context, deadline time.Duration, memory uint64, err error,
 	status, _ := exit.Sys().(syscall.WaitStatus)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), status.Signaled() && status.Signal() == syscall.SIGXCPU:
-		return &killedError{fmt.Sprintf("compiling took longer than %s", deadline)}
+		return &killedError{why: fmt.Sprintf("compiling took longer than %s", deadline), late: true}
 	case noMemory(stderr), nearLimit(exit, memory):
-		return &killedError{fmt.Sprintf("compiling needed more than %d MiB of memory", memory>>20)}
+		return &killedError{why: fmt.Sprintf("compiling needed more than %d MiB of memory", memory>>20)}
 	case status.Signaled():
-		return &killedError{fmt.Sprintf("the compiler was killed (%s)", status.Signal())}
+		return &killedError{why: fmt.Sprintf("the compiler was killed (%s)", status.Signal())}
 	case exit.ExitCode() == exitFailed:
 		return fmt.Errorf("compiling: %s", strings.TrimSpace(stderr))
 	}
-	return &killedError{"the compiler crashed: " + firstLine(stderr)}
+	return &killedError{why: "the compiler crashed: " + firstLine(stderr)}
 }
 
 // noMemory finds the words of Go's runtime, and of its race detector's, for

@@ -4,7 +4,7 @@
 // a deadline, a memory limit, an empty environment, and the commit's files on
 // its standard input; it has no credentials and may write no file.
 //
-//	parent: files as tar ─► child: compiler.Compile ─► result as JSON ─► parent
+//	parent: files as tar ─► child: compiler.Compile ─► result ─► parent
 package sandbox
 
 import (
@@ -13,7 +13,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,28 +25,42 @@ import (
 	"camfleet.dev/compiler/object"
 )
 
-// Compiler runs compilations in child processes. Its fields are set once.
+// Compiler runs compilations in child processes. Its exported fields are set once.
 type Compiler struct {
 	// Command starts the child: a program and its arguments, which must end
 	// in a call of Child.
 	Command []string
-	// Deadline bounds one compilation; 0 means 60 s.
+	// Deadline bounds one compilation; 0 means 20 s, and 10 s more for every
+	// MiB of the commit: some 2,000 cameras, which take 2 s of one processor.
 	Deadline time.Duration
 	// Memory bounds the child's data in bytes; 0 means 1 GiB, which is over
 	// five times what 10,000 cameras need.
 	Memory uint64
-	Log    *slog.Logger
+	// Warm keeps a child ready for the next commit. It costs some 30 MiB, saves
+	// its start, and asks for Close.
+	Warm bool
+	Log  *slog.Logger
+
+	noNamespaces atomic.Bool // they are refused here
+	mu           sync.Mutex  // of what follows
+	idle         *process
+	closed       bool
 }
 
 const (
-	defaultDeadline = 60 * time.Second
-	defaultMemory   = 1 << 30
+	leastDeadline  = 20 * time.Second
+	deadlinePerMiB = 10 * time.Second
+	defaultMemory  = 1 << 30
+	maxScaled      = 64 << 20 // what a source reads at most
 	// One site is small: a probe that takes longer has found its culprit.
 	probeShare = 2
 )
 
 // killedError is a compilation that ended without a result.
-type killedError struct{ why string }
+type killedError struct {
+	why  string
+	late bool // it had not ended in time
+}
 
 func (e *killedError) Error() string { return e.why }
 
@@ -51,7 +68,9 @@ func (e *killedError) Error() string { return e.why }
 // one; those that kill it are broken sites of the result, with a problem that
 // names them, and the rest of the fleet is compiled without them.
 func (c *Compiler) Compile(ctx context.Context, fsys fs.FS, opts compiler.Options) (*object.Result, error) {
-	res, err := c.run(ctx, fsys, request{Options: opts}, c.deadline())
+	defer c.warm()
+	deadline := c.deadline(fsys)
+	res, err := c.run(ctx, fsys, request{Options: opts}, deadline)
 	var killed *killedError
 	if !errors.As(err, &killed) {
 		return res, err
@@ -61,22 +80,22 @@ func (c *Compiler) Compile(ctx context.Context, fsys fs.FS, opts compiler.Option
 	if err != nil {
 		return nil, err
 	}
-	culprits, err := c.probe(ctx, fsys, opts, sites)
+	culprits, err := c.probe(ctx, fsys, opts, sites, deadline/probeShare)
 	if err != nil {
 		return nil, err
 	}
-	return c.without(ctx, fsys, opts, culprits, killed)
+	return c.without(ctx, fsys, opts, culprits, deadline, killed)
 }
 
 // probe finds the sites that kill a child of their own.
-func (c *Compiler) probe(ctx context.Context, fsys fs.FS, opts compiler.Options, sites []string) (map[string]*killedError, error) {
+func (c *Compiler) probe(ctx context.Context, fsys fs.FS, opts compiler.Options, sites []string, deadline time.Duration) (map[string]*killedError, error) {
 	found := make([]*killedError, len(sites))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(2)
 	for i, site := range sites {
 		group.Go(func() error {
 			others := slices.DeleteFunc(slices.Clone(sites), func(s string) bool { return s == site })
-			_, err := c.run(ctx, fsys, hiding(opts, others), c.deadline()/probeShare)
+			_, err := c.run(ctx, fsys, hiding(opts, others), deadline)
 			if !errors.As(err, &found[i]) {
 				return err
 			}
@@ -97,7 +116,7 @@ func (c *Compiler) probe(ctx context.Context, fsys fs.FS, opts compiler.Options,
 
 // without compiles the fleet with the culprits hidden. When that is no help,
 // the fleet as a whole is broken.
-func (c *Compiler) without(ctx context.Context, fsys fs.FS, opts compiler.Options, culprits map[string]*killedError, first *killedError) (*object.Result, error) {
+func (c *Compiler) without(ctx context.Context, fsys fs.FS, opts compiler.Options, culprits map[string]*killedError, deadline time.Duration, first *killedError) (*object.Result, error) {
 	var hide []string
 	for site := range culprits {
 		hide = append(hide, site)
@@ -106,7 +125,7 @@ func (c *Compiler) without(ctx context.Context, fsys fs.FS, opts compiler.Option
 	if len(hide) == 0 {
 		return brokenFleet(first), nil
 	}
-	res, err := c.run(ctx, fsys, hiding(opts, hide), c.deadline())
+	res, err := c.run(ctx, fsys, hiding(opts, hide), deadline)
 	var killed *killedError
 	if errors.As(err, &killed) {
 		return brokenFleet(killed), nil
@@ -152,11 +171,21 @@ func siteNames(fsys fs.FS) ([]string, error) {
 	return names, nil
 }
 
-func (c *Compiler) deadline() time.Duration {
-	if c.Deadline == 0 {
-		return defaultDeadline
+func (c *Compiler) deadline(fsys fs.FS) time.Duration {
+	if c.Deadline != 0 {
+		return c.Deadline
 	}
-	return c.Deadline
+	var bytes int64
+	_ = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error { // what is wrong with a file is found out later
+		if err != nil || !d.Type().IsRegular() || !slices.Contains(read, path.Ext(name)) {
+			return nil
+		}
+		if info, err := d.Info(); err == nil {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return leastDeadline + time.Duration(min(bytes, maxScaled)>>10)*(deadlinePerMiB>>10)
 }
 
 func (c *Compiler) memory() uint64 {
