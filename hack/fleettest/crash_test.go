@@ -35,6 +35,7 @@ var rollouts = []map[string]string{
 // TestKilledAtEveryCall kills the reconciler before and after every call that
 // changes something, starts it again, and looks at what came of it.
 func TestKilledAtEveryCall(t *testing.T) {
+	t.Parallel()
 	w := New(t, cptest.Start(t, cptest.Options{}), &built)
 	proxy := w.NewProxy()
 	w.Kubeconfig = proxy.Kubeconfig

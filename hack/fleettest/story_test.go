@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 // TestStory is the whole story of a fleet in a cluster: push, delete, heal,
 // break, fix, take away, approve.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	w := New(t, shared.Get(t), &built)
 	first := w.Repo.Commit(SiteFile("gate"), Site("gate", 3), SiteFile("yard"), Site("yard", 2))
 	r := w.Reconcile("--lease", "2s")
