@@ -15,6 +15,8 @@ func TestStory(t *testing.T) {
 	w.step("compile and kubectl apply", w.applyByHand)
 	w.step("camera Pods are Ready", w.camerasReady)
 	w.step("nginx serves page, archive and live video", w.pageServes)
+	w.step("kubectl apply -k: the reconciler takes over", w.install)
+	w.step("a push adds a camera", w.addCamera)
 	w.step("every camera plays in Chromium", w.everyCameraPlays)
 }
 
@@ -39,6 +41,20 @@ func (w *world) camerasReady() {
 	}
 	if node := w.kubectl("get", "pod", "-n", namespace, "camera-south", "-o", "jsonpath={.spec.nodeName}"); node != "node-0" {
 		w.Errorf("the pinned camera is on %s", node)
+	}
+}
+
+// addCamera pushes one more camera, and it records.
+func (w *world) addCamera() {
+	before := w.pods()
+	commit := w.push("sites/gate/roof.cue", fmt.Sprintf("package site\n\nsite: cameras: roof: url: %q\n", w.cams.URL(site, "roof")))
+	cameras = append(cameras, "roof")
+	w.Logf("          live %.1f s after the push", w.synced(commit).Seconds())
+	w.camerasReady()
+	for name, uid := range before {
+		if w.pods()[name] != uid {
+			w.Errorf("%s was replaced by a push that is not about it", name)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package story
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -42,7 +43,7 @@ const (
 // floating cameras run anywhere; south is pinned to node-0 and has a password.
 var (
 	cameras  = []string{"north", "south", "barrier"}
-	floating = []string{"north", "barrier"}
+	floating = []string{"north", "barrier", "roof"} // roof comes with a push
 )
 
 // world is a cluster with two real nodes, cameras in its network, and a fleet's repository.
@@ -52,6 +53,8 @@ type world struct {
 	c    *realnode.Cluster
 	cams *fakecam.Set
 	repo *sourcetest.Repo
+
+	gitURL string // of the repository, as Pods reach it
 }
 
 func newWorld(t *testing.T) *world {
@@ -125,7 +128,7 @@ func (w *world) startCameras() {
 	w.Helper()
 	var sources []fakecam.Source
 	at := net.JoinHostPort(w.c.Address, "8554")
-	for _, name := range cameras {
+	for _, name := range append([]string{"roof"}, cameras...) {
 		s := fakecam.Source{Site: site, Name: name, URL: "rtsp://" + at + "/" + site + "/" + name}
 		if name == "south" {
 			s.Username, s.Password = "camfleet", password
@@ -162,13 +165,23 @@ func (w *world) kubectl(args ...string) string {
 // camfleet runs a command of ours and returns what it printed.
 func (w *world) camfleet(args ...string) string {
 	w.Helper()
-	cmd := exec.CommandContext(w.ctx, built.Path(w, "camfleet"), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.c.KubeconfigFile)
-	out, err := cmd.CombinedOutput()
+	out, err := w.tryCamfleet(args...)
 	if err != nil {
 		w.Fatalf("camfleet %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+// tryCamfleet is camfleet for what may fail; the result is what it printed on stdout.
+func (w *world) tryCamfleet(args ...string) (string, error) {
+	w.Helper()
+	cmd := exec.CommandContext(w.ctx, built.Path(w, "camfleet"), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.c.KubeconfigFile)
+	out, err := cmd.Output()
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, exit.Stderr)
+	}
+	return string(out), err
 }
 
 // step does one part of the story and says how long it took.
@@ -209,6 +222,7 @@ func (w *world) describe() {
 		{"get", "pods,jobs", "-A", "-o", "wide"},
 		{"get", "events", "-A", "--sort-by=.metadata.creationTimestamp", "-o", "custom-columns=T:.metadata.creationTimestamp,O:.involvedObject.name,M:.message"},
 		{"logs", "-n", namespace, "-l", "camfleet.dev/site=" + site, "--all-containers", "--tail=15", "--prefix"},
+		{"logs", "-n", "camfleet-system", "-l", "app.kubernetes.io/name=camfleet", "--tail=60", "--prefix"},
 	} {
 		out, err := w.c.Kubectl(context.WithoutCancel(w.ctx), args...).CombinedOutput()
 		w.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
