@@ -88,7 +88,7 @@ func (a Applier) take(ctx context.Context, c *Change, l *lane) {
 	}
 	if err != nil {
 		*c = c.failed()
-		c.Reason = err.Error()
+		c.Reason = printable(Redact(err.Error()))
 		l.failed(*c, tried)
 	}
 	if a.Done != nil {

@@ -3,8 +3,9 @@ package engine
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"slices"
 	"strings"
 )
@@ -18,10 +19,29 @@ func changedFields(live, want json.RawMessage) []string {
 	if errA != nil || errB != nil {
 		return []string{"everything"} // what is live cannot be read: write it again
 	}
+	var names []string
+	for _, f := range compare(a, b) {
+		names = append(names, f.path)
+	}
+	return names
+}
+
+// field is one that differs.
+type field struct {
+	path     string
+	old, new any // absent if there is none
+}
+
+// absent is the value of a field that is not there.
+type absent struct{}
+
+// compare returns the fields that differ, sorted by path.
+func compare(a, b any) []field {
 	var d differ
 	d.compare("", a, b)
-	slices.Sort(d.fields)
-	return slices.Compact(d.fields)
+	byPath := func(a, b field) int { return strings.Compare(a.path, b.path) }
+	slices.SortStableFunc(d.fields, byPath)
+	return slices.CompactFunc(d.fields, func(a, b field) bool { return byPath(a, b) == 0 })
 }
 
 func decode(raw []byte) (any, error) {
@@ -31,12 +51,15 @@ func decode(raw []byte) (any, error) {
 	if err := dec.Decode(&v); err != nil {
 		return nil, fmt.Errorf("reading JSON: %w", err)
 	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("reading JSON: there is more behind it")
+	}
 	return v, nil
 }
 
-type differ struct{ fields []string }
+type differ struct{ fields []field }
 
-func (d *differ) add(path string) { d.fields = append(d.fields, path) }
+func (d *differ) add(path string, a, b any) { d.fields = append(d.fields, field{path, a, b}) }
 
 func (d *differ) compare(path string, a, b any) {
 	if sameQuantity(path, a, b) {
@@ -49,10 +72,8 @@ func (d *differ) compare(path string, a, b any) {
 			return
 		}
 	case []any:
-		if a, ok := a.([]any); ok && len(a) == len(b) {
-			for i := range b {
-				d.compare(elementName(path, i, b[i]), a[i], b[i])
-			}
+		if a, ok := a.([]any); ok {
+			d.lists(path, a, b)
 			return
 		}
 	case string:
@@ -60,27 +81,88 @@ func (d *differ) compare(path string, a, b any) {
 			d.strings(path, a, b)
 			return
 		}
-	default: // number, bool, null
+	default: // number, bool, null, or a text that is masked
 		if a == b {
 			return
 		}
 	}
-	d.add(path)
+	d.add(path, a, b)
 }
 
+// maps compares field by field. Null is not there: an API server drops it.
 func (d *differ) maps(path string, a, b map[string]any) {
-	for _, k := range slices.Sorted(maps.Keys(b)) {
-		if v, ok := a[k]; ok {
-			d.compare(fieldName(path, k), v, b[k])
+	for k, v := range b {
+		if had, ok := a[k]; ok {
+			d.compare(fieldName(path, k), had, v)
+		} else if v != nil {
+			d.add(fieldName(path, k), absent{}, v)
+		}
+	}
+	for k, v := range a {
+		if _, ok := b[k]; !ok && v != nil {
+			d.add(fieldName(path, k), v, absent{})
+		}
+	}
+}
+
+// lists compares lists in order, but those in which an API server finds its way
+// by a key: what others add to them may have moved our elements.
+func (d *differ) lists(path string, a, b []any) {
+	if key := listKey(path); key != "" {
+		x, okX := byKey(a, key)
+		y, okY := byKey(b, key)
+		if okX && okY {
+			d.keyed(path, x, y)
+			return
+		}
+	}
+	if len(a) != len(b) {
+		d.add(path, a, b)
+		return
+	}
+	for i := range b {
+		d.compare(elementName(path, i, b[i]), a[i], b[i])
+	}
+}
+
+func (d *differ) keyed(path string, a, b map[string]any) {
+	for k, v := range b {
+		if had, ok := a[k]; ok {
+			d.compare(path+"["+k+"]", had, v)
 		} else {
-			d.add(fieldName(path, k))
+			d.add(path+"["+k+"]", absent{}, v)
 		}
 	}
-	for k := range a {
+	for k, v := range a {
 		if _, ok := b[k]; !ok {
-			d.add(fieldName(path, k))
+			d.add(path+"["+k+"]", v, absent{})
 		}
 	}
+}
+
+// listKey is the key of a list whose order means nothing, or "".
+func listKey(path string) string {
+	switch path[strings.LastIndexByte(path, '.')+1:] {
+	case "containers", "volumes", "ports", "env", "imagePullSecrets":
+		return "name"
+	case "volumeMounts":
+		return "mountPath"
+	}
+	return ""
+}
+
+// byKey is a list by the values of a key that each element has, and none twice.
+func byKey(list []any, key string) (map[string]any, bool) {
+	out := make(map[string]any, len(list))
+	for _, v := range list {
+		m, _ := v.(map[string]any)
+		name, ok := m[key].(string)
+		if _, twice := out[name]; !ok || twice {
+			return nil, false
+		}
+		out[name] = v
+	}
+	return out, true
 }
 
 func (d *differ) strings(path, a, b string) {
@@ -96,7 +178,7 @@ func (d *differ) strings(path, a, b string) {
 			}
 		}
 	}
-	d.add(path)
+	d.add(path, a, b)
 }
 
 // fieldName is path.key, or path[key] when the key has a dot or a slash in it.

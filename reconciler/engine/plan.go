@@ -56,7 +56,7 @@ type Options struct {
 func Plan(result *object.Result, live []Live, o Options) ChangeSet {
 	p := planner{
 		result: result, options: o, broken: map[string]bool{},
-		want: map[object.ID]*object.Object{}, live: map[object.ID]*Live{},
+		want: make(map[object.ID]*object.Object, len(result.Objects)), live: make(map[object.ID]*Live, len(live)),
 	}
 	for _, s := range result.Sites {
 		if s.Broken {
@@ -70,7 +70,10 @@ func Plan(result *object.Result, live []Live, o Options) ChangeSet {
 	}
 	p.wanted()
 	base := p.prune(live)
-	slices.SortFunc(p.changes, func(a, b Change) int { return a.ID.Compare(b.ID) })
+	byID := func(a, b Change) int { return a.ID.Compare(b.ID) }
+	if !slices.IsSortedFunc(p.changes, byID) { // a result is sorted already
+		slices.SortStableFunc(p.changes, byID)
+	}
 	p.pace()
 	return ChangeSet{Commit: o.Commit, Changes: p.changes, Base: base, Again: p.again}
 }

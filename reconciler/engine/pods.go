@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"camfleet.dev/compiler/object"
 )
@@ -85,12 +86,24 @@ func (p *Pod) why() string {
 // longest is how much of a cluster's own words is passed on.
 const longest = 200
 
+// short is a text of the cluster in one line, without secrets and without what
+// could play tricks on a terminal.
 func short(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = printable(Redact(strings.Join(strings.Fields(text), " ")))
 	if len(text) <= longest {
 		return text
 	}
 	return strings.ToValidUTF8(text[:longest], "") + " …"
+}
+
+// printable leaves out control characters.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // putOff makes a heal wait that has failed too often lately.

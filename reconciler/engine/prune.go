@@ -19,15 +19,27 @@ func allowance(cameras int) int { return max(1, min(10, cameras/5)) }
 // prune plans what is live and no longer wanted, and returns the number of
 // cameras that its limit was computed from.
 func (p *planner) prune(live []Live) int {
-	kept := keepers(live)
-	hold := p.holds(live, kept)
-	seen := map[*Live]bool{}
+	var extra []*Live
+	cameras := map[camera]bool{}
 	for i := range live {
-		l := p.live[live[i].ID]
-		if p.want[l.ID] != nil || seen[l] {
-			continue
+		l := &live[i]
+		if l.Camera != "" {
+			cameras[camera{l.Site, l.Camera}] = true
 		}
-		seen[l] = true
+		if p.want[l.ID] == nil && p.live[l.ID] == l {
+			extra = append(extra, l)
+		}
+	}
+	base := len(cameras)
+	if p.options.Base > 0 {
+		base = min(base, p.options.Base)
+	}
+	if len(extra) == 0 {
+		return base
+	}
+	kept := keepers(extra)
+	hold := p.holds(live, extra, kept, base)
+	for _, l := range extra {
 		c := p.change(nil, l)
 		switch {
 		case p.kept(l.Site):
@@ -44,7 +56,7 @@ func (p *planner) prune(live []Live) int {
 		}
 		p.changes = append(p.changes, c)
 	}
-	return hold.base
+	return base
 }
 
 func (p *planner) howToApprove() string { return "if that is meant, type: " + p.approve() }
@@ -68,10 +80,10 @@ func broken(l *Live) string {
 // kept keeps all that it has.
 type keeping map[camera]bool
 
-func keepers(live []Live) keeping {
+func keepers(extra []*Live) keeping {
 	k := keeping{}
-	for i := range live {
-		if l := &live[i]; l.Kind == "Pod" && l.Camera != "" && keep(l) {
+	for _, l := range extra {
+		if l.Kind == "Pod" && l.Camera != "" && keep(l) {
 			k[camera{l.Site, l.Camera}] = true
 		}
 	}
@@ -107,7 +119,6 @@ type holds struct {
 	sites   map[string]int  // sites that go away, and how many cameras each had
 	cameras map[camera]bool // cameras that go away, when they are too many
 	why     string          // for cameras
-	base    int             // cameras that the limit is computed from
 }
 
 func (h holds) reason(l *Live) string {
@@ -121,30 +132,25 @@ func (h holds) reason(l *Live) string {
 }
 
 // holds compares the cameras that would go away with what one commit may take.
-func (p *planner) holds(live []Live, kept keeping) holds {
+func (p *planner) holds(live []Live, extra []*Live, kept keeping, base int) holds {
 	h := holds{sites: map[string]int{}, cameras: map[camera]bool{}}
-	all, gone := p.cameras(live, kept)
-	h.base = len(all)
-	if p.options.Base > 0 {
-		h.base = min(h.base, p.options.Base)
-	}
 	if p.options.Approved != "" && p.options.Approved == p.options.Commit {
 		return h
 	}
-	for i := range live {
-		site := live[i].Site
-		if site != "" && !permanent(&live[i]) && !kept.object(&live[i]) && !p.kept(site) && !p.inResult(site) {
-			h.sites[site] = 0
+	for _, l := range extra {
+		if l.Site != "" && !permanent(l) && !kept.object(l) && !p.kept(l.Site) && !p.inResult(l.Site) {
+			h.sites[l.Site] = 0
 		}
 	}
+	gone := p.gone(live, kept)
 	for c := range gone {
 		if n, whole := h.sites[c.site]; whole {
 			h.sites[c.site] = n + 1
 		}
 	}
-	if allowed := allowance(h.base); len(gone) > allowed {
+	if allowed := allowance(base); len(gone) > allowed {
 		h.cameras = gone
-		h.why = fmt.Sprintf("%d of %s would go away in one commit, more than %d", len(gone), count(h.base, "camera"), allowed)
+		h.why = fmt.Sprintf("%d of %s would go away in one commit, more than %d", len(gone), count(base, "camera"), allowed)
 	}
 	return h
 }
@@ -158,9 +164,9 @@ func (p *planner) inResult(site string) bool {
 	return false
 }
 
-// cameras are those of the cluster, and those that go away: no object of
-// theirs is wanted any more, or they have a Pod and shall have none.
-func (p *planner) cameras(live []Live, kept keeping) (all, gone map[camera]bool) {
+// gone are the cameras that go away: no object of theirs is wanted any more, or
+// they have a Pod and shall have none.
+func (p *planner) gone(live []Live, kept keeping) map[camera]bool {
 	const pod, other = 1, 2
 	has, wants := map[camera]int{}, map[camera]int{}
 	bit := func(kind string) int {
@@ -179,14 +185,13 @@ func (p *planner) cameras(live []Live, kept keeping) (all, gone map[camera]bool)
 			wants[camera{o.Site, o.Camera}] |= bit(o.Kind)
 		}
 	}
-	all, gone = map[camera]bool{}, map[camera]bool{}
+	gone := map[camera]bool{}
 	for c := range has {
-		all[c] = true
 		if !p.kept(c.site) && !kept[c] && (wants[c] == 0 || has[c]&pod != 0 && wants[c]&pod == 0) {
 			gone[c] = true
 		}
 	}
-	return all, gone
+	return gone
 }
 
 // Waiting are the changes that are held.

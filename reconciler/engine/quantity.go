@@ -22,17 +22,18 @@ func sameQuantity(path string, a, b any) bool {
 // quantityField tells whether a field of a spec holds a quantity, by where it
 // stands: resources.requests.cpu, resources.limits[nvidia.com/gpu], emptyDir.sizeLimit.
 func quantityField(path string) bool {
-	if !strings.HasPrefix(path, "spec.") {
+	if !strings.HasPrefix(path, "spec.") && !strings.HasPrefix(path, "template.spec.") {
 		return false // texts of a ConfigMap are no quantities
-	}
-	if strings.HasSuffix(path, "emptyDir.sizeLimit") {
-		return true
 	}
 	at := strings.LastIndexByte(path, '.')
 	if strings.HasSuffix(path, "]") {
 		at = strings.LastIndexByte(path, '[')
 	}
-	return strings.HasSuffix(path[:at], ".requests") || strings.HasSuffix(path[:at], ".limits")
+	switch path[strings.LastIndexByte(path[:at], '.')+1 : at] {
+	case "requests", "limits", "hard", "capacity":
+		return true
+	}
+	return strings.HasSuffix(path, "emptyDir.sizeLimit") || strings.HasSuffix(path, "resourceFieldRef.divisor")
 }
 
 func quantity(v any) (resource.Quantity, bool) {
