@@ -32,7 +32,7 @@ type Orders struct {
 }
 
 // Desk is the leader's side of the ConfigMaps. Its exported fields are set
-// before Open, and not changed afterwards. Only a leader opens it, anew in
+// before Open, and not changed afterwards. Only a leader opens it, and again in
 // each of its terms: its writes go through the leader's Guard.
 //
 // It keeps a reconciler's notes, too. Their key "suspended" is what the
@@ -92,8 +92,7 @@ func (d *Desk) Open(ctx context.Context) error {
 	d.told = told{wake: cm.Annotations[AnnotationWake]} // it begins by looking anyway
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.offered = make(chan struct{}, 1)
-	put(d.offered, struct{}{}) // it may have been published before
+	d.offered, d.newest = make(chan struct{}, 1), nil // what is left of another term is old
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -265,5 +266,32 @@ func TestPublish(t *testing.T) {
 	cm := w.get(StatusName(DefaultName))
 	if cm.Labels["app.kubernetes.io/part-of"] != "camfleet" || !strings.Contains(cm.Data[KeySummary], "1 cameras: 1 live") {
 		t.Errorf("labels %v, summary:\n%s", cm.Labels, cm.Data[KeySummary])
+	}
+}
+
+// TestTermsAreApart: a leader that comes back does not report what it last
+// thought over what another has reported since.
+func TestTermsAreApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, stopA := w.desk(w.client, &fake{})
+	a.Publish(at(commitA))
+	w.until("a reports", func() bool { return w.status().Commit == commitA })
+	stopA()
+	a.Publish(at("old")) // between two terms
+	b, stopB := w.desk(w.client, &fake{})
+	b.Publish(at(commitB))
+	w.until("b reports", func() bool { return w.status().Commit == commitB })
+	stopB()
+	if err := a.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*a.Every)
+	defer cancel()
+	if err := a.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if got := w.status().Commit; got != commitB {
+		t.Errorf("a came back and reported %s", got)
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 // Publish takes a status up to be shown in the ConfigMap NAME-status. It does
 // not block, and may be called as often as one likes: the newest is written,
-// the first at once, others at most every few seconds, and only if it says
-// anything new. That the source was asked again is nothing new.
+// the first of a term at once, others at most every few seconds, and only if it
+// says anything new. That the source was asked again is nothing new.
 func (d *Desk) Publish(s status.Status) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

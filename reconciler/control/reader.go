@@ -118,7 +118,7 @@ func (r Reader) leads(ctx context.Context) (Leader, error) {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-		return Leader{}, ctx.Err()
+		return first, nil
 	}
 	again, err := r.Leader(ctx)
 	if err == nil && !again.Renewed.Equal(first.Renewed) {
