@@ -1,13 +1,19 @@
 package source_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"camfleet.dev/reconciler/source"
 	"camfleet.dev/reconciler/source/sourcetest"
@@ -94,6 +100,10 @@ func TestFaults(t *testing.T) {
 				}
 				if n := server.Fetches.Load(); fault.refused && n != fetches {
 					t.Errorf("a commit that is refused was fetched %d times", n-fetches+1)
+				}
+				repo.Git("update-ref", "refs/heads/main", good) // somebody pushes what was there
+				if c, err := s.Fetch(t.Context(), good); c != nil || err != nil {
+					t.Errorf("with the good commit again: %+v, %v", c, err)
 				}
 				mended(t, s, repo, good, key)
 			})
@@ -185,5 +195,52 @@ func TestDamagedFolder(t *testing.T) {
 	wantError(t, s, "fleet.cue", "is damaged")
 	if err := os.WriteFile(loose("HEAD:fleet.cue"), evil[:5], 0o444); err == nil {
 		wantError(t, s, "fleet.cue")
+	}
+}
+
+// A server that never ends its answers is left, whatever it answers to.
+func TestEndlessServer(t *testing.T) {
+	t.Parallel()
+	zeros := make([]byte, 1<<20)
+	endless := func(w http.ResponseWriter, first string) {
+		_, _ = io.WriteString(w, first)
+		for {
+			if _, err := w.Write(zeros); err != nil {
+				return
+			}
+		}
+	}
+	const list = "001e# service=git-upload-pack\n0000"
+	ref := strings.Repeat("1", 40) + " refs/heads/main\x00shallow ofs-delta\n"
+	for name, answer := range map[string]http.HandlerFunc{
+		"list":  func(w http.ResponseWriter, _ *http.Request) { endless(w, list) },
+		"error": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500); endless(w, "") },
+		"pack": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				fmt.Fprintf(w, "%s%04x%s0000", list, len(ref)+4, ref)
+				return
+			}
+			endless(w, "0000"+"0008NAK\n"+"PACK\x00\x00\x00\x02\x00\x00\x00\x01")
+		},
+		"no pack": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				fmt.Fprintf(w, "%s%04x%s0000", list, len(ref)+4, ref)
+				return
+			}
+			fmt.Fprint(w, "0000"+"0008NAK\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(answer)
+			defer server.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			limits := source.Limits{Files: 10, FileBytes: 1000, Bytes: 1 << 20}
+			c, err := newSource(t, source.Config{URL: server.URL + "/x.git", Limits: limits}).Fetch(ctx, "")
+			if err == nil || ctx.Err() != nil || len(err.Error()) > 1000 {
+				t.Errorf("%+v, %.2000v", c, err)
+			}
+		})
 	}
 }

@@ -8,9 +8,9 @@ import (
 
 var errTooLarge = errors.New("its answer is too large")
 
-// maxListing bounds the list of a repository's branches and tags (100,000 of
-// them), and pages about errors.
-const maxListing = 8 << 20
+// maxListing bounds the list of a repository's branches, tags and pull
+// requests (200,000 of them), and pages about errors.
+const maxListing = 16 << 20
 
 // boundedClient is an HTTP client whose answers end: what a server sends is
 // not trusted to.

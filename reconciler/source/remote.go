@@ -202,7 +202,7 @@ func (r *remote) explain(doing string, err error) error {
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		hint = "; check the address, and that the token may read it"
 	case errors.Is(err, errTooLarge):
-		hint = "; is that a Git server?"
+		hint = fmt.Sprintf("; its branches and tags are more than %d bytes, or it is no Git server", maxListing)
 	case strings.Contains(text, "knownhosts"):
 		hint = "; the host's key is not the one in " + r.cfg.KnownHosts
 	case strings.Contains(text, "unable to authenticate"):
