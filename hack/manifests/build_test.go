@@ -218,7 +218,7 @@ func TestComponentsGoTogether(t *testing.T) {
 	}
 	for _, order := range []string{"forward", "backward"} {
 		t.Run(order, func(t *testing.T) {
-			objects := build(t, overlay(t, found, "- COMMIT_STATUS=gitea"))
+			objects := build(t, overlay(t, elsewhere, found, "COMMIT_STATUS=gitea"))
 			pod := one[appsv1.Deployment](t, objects, "Deployment").Spec.Template
 			checkPod(t, &pod)
 			checkFiles(t, pod.Spec)
@@ -257,7 +257,7 @@ func checkSettings(t *testing.T, objects resmap.ResMap, c corev1.Container) {
 		t.Fatalf("the container reads %v of %v", c.EnvFrom, found)
 	}
 	data := found[0].Data
-	if data["COMMIT_STATUS"] != "gitea" || data["REPOSITORY"] != "https://git.test/fleet.git" || data["CLUSTER"] != "test" {
+	if data["COMMIT_STATUS"] != "gitea" || data["REPOSITORY"] != elsewhere || data["CLUSTER"] != "test" {
 		t.Errorf("settings are %v", data)
 	}
 	for _, a := range c.Args {
@@ -269,9 +269,12 @@ func checkSettings(t *testing.T, objects resmap.ResMap, c corev1.Container) {
 	}
 }
 
+// elsewhere is a repository that nobody reads.
+const elsewhere = "https://git.test/fleet.git"
+
 // overlay writes an overlay of a user with components, beside a copy of
 // manifests/: kustomize reads nothing by an absolute path.
-func overlay(t *testing.T, components []string, settings ...string) string {
+func overlay(t *testing.T, repository string, components []string, settings ...string) string {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.CopyFS(filepath.Join(root, "manifests"), os.DirFS(Folder("."))); err != nil {
@@ -297,11 +300,10 @@ configMapGenerator:
   namespace: camfleet-system
   behavior: merge
   literals:
-  - REPOSITORY=https://git.test/fleet.git
   - CLUSTER=test
 `
-	for _, s := range settings {
-		text += "  " + s + "\n"
+	for _, s := range append([]string{"REPOSITORY=" + repository}, settings...) {
+		text += "  - " + s + "\n"
 	}
 	text += "components:\n"
 	for _, c := range components {

@@ -149,7 +149,7 @@ func TestPeoplesRights(t *testing.T) {
 		{"camfleet-reader", live, []right{order[0], never[0], {"delete", "/pods", siteNamespace, ""}, {"create", "/pods", siteNamespace, ""}}, true},
 	} {
 		t.Run(p.role, func(t *testing.T) {
-			may := asker(t, c, person(t, c, p.role, p.everywhere))
+			may := asker(t, c, person(t, c, p.role, p.everywhere, "test"))
 			expect(t, may, true, p.yes)
 			expect(t, may, false, p.no)
 			expect(t, may, false, forbidden())
@@ -158,9 +158,9 @@ func TestPeoplesRights(t *testing.T) {
 }
 
 // person is a token of somebody who was given a role.
-func person(t *testing.T, c *cptest.Cluster, role string, everywhere bool) string {
+func person(t *testing.T, c *cptest.Cluster, role string, everywhere bool, name string) string {
 	t.Helper()
-	who := "test-" + role
+	who := name + "-" + role
 	binding := []string{"create", "rolebinding", who, "--namespace=" + Namespace, "--clusterrole=" + role, "--serviceaccount=" + Namespace + ":" + who}
 	if everywhere {
 		binding = []string{"create", "clusterrolebinding", who, "--clusterrole=" + role, "--serviceaccount=" + Namespace + ":" + who}
