@@ -19,7 +19,7 @@ func BenchmarkThousand(b *testing.B) {
 		want = append(want, health.Camera{Site: "gate", Name: camera})
 		obs.Pods = append(obs.Pods, pod(func(p *cluster.Pod) { p.Ready, p.Camera, p.Name = i%10 > 0, camera, "camera-"+camera }))
 		obs.CronJobs = append(obs.CronJobs, cluster.CronJob{
-			Thing: thing("CronJob", "days-"+camera, camera, object.RoleDays), Schedule: fmt.Sprintf("%d %d * * *", i%60, 4+i%3),
+			Thing: thing("CronJob", "days-"+camera, camera, object.RoleDays), Schedule: fmt.Sprintf("%d %d * * *", i%60, 4+i/60%3),
 			TimeZone: "Europe/Berlin", Created: now.Add(-100 * 24 * time.Hour), Success: now.Add(-5 * time.Hour),
 		})
 	}

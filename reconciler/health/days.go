@@ -26,6 +26,7 @@ var noTime time.Time
 type schedule struct {
 	cron.Schedule
 	zone *time.Location
+	due  time.Time // last, of what must have begun by now
 	err  error
 }
 
@@ -41,7 +42,7 @@ func (c *checker) days(j cluster.CronJob) {
 		c.add(j.Thing, Failed, j.Created, "nobody can tell when it is due: "+s.err.Error())
 		return
 	}
-	due := s.before(c.now.Add(-startLate - slack))
+	due := s.due
 	if due.IsZero() || !due.After(j.Created) || !j.Success.Before(due) {
 		return
 	}
@@ -58,7 +59,7 @@ func (c *checker) days(j cluster.CronJob) {
 }
 
 // schedule reads a CronJob's schedule as the controller manager does. Many have
-// the same zone, and zones are files.
+// the same schedule, and more the same zone; zones are files.
 func (c *checker) schedule(j cluster.CronJob) schedule {
 	key := j.TimeZone + " " + j.Schedule
 	if s, ok := c.schedules[key]; ok {
@@ -78,6 +79,9 @@ func (c *checker) schedule(j cluster.CronJob) schedule {
 	}
 	if s.err == nil {
 		s.Schedule, s.err = cron.ParseStandard(j.Schedule)
+	}
+	if s.err == nil {
+		s.due = s.before(c.now.Add(-startLate - slack))
 	}
 	c.schedules[key] = s
 	return s
