@@ -6,7 +6,7 @@
 //
 // A call is a hint and nothing more. Its body is not parsed, not even for the
 // branch: the worst that a forged or repeated call could do is one look at the
-// repository, at most twice a second. Even so every call has to be signed with a secret:
+// repository, on and on at most twice a second. Even so every call has to be signed with a secret:
 //
 //	GitHub           X-Hub-Signature-256: sha256=HEX     HMAC-SHA256 of the body
 //	Gitea, Forgejo   X-Gitea-Signature: HEX              the same (X-Forgejo-Signature)
@@ -34,7 +34,8 @@ const (
 	maxBody     = 1 << 20
 	bodyTimeout = 10 * time.Second
 	maxAtOnce   = 64
-	every       = 500 * time.Millisecond // at most so often Wake is called
+	every       = 500 * time.Millisecond // at most so often Wake is called on and on,
+	burst       = 5                      // and so often at once
 	logEvery    = time.Minute
 )
 

@@ -186,7 +186,7 @@ func TestBurst(t *testing.T) {
 		<-time.After(time.Minute)
 		mu.Lock()
 		defer mu.Unlock()
-		if len(woken) < 2 || len(woken) > 4 || !woken[0].Equal(began) || !woken[len(woken)-1].After(last) {
+		if len(woken) < 6 || len(woken) > 8 || !woken[0].Equal(began) || !woken[len(woken)-1].After(last) {
 			t.Errorf("%d wakes, from %v to %v after the first call; the last call came at %v", len(woken), woken[0].Sub(began), woken[len(woken)-1].Sub(began), last.Sub(began))
 		}
 		if c := h.Counts(); c.Accepted != 1000 || c.Wakes != uint64(len(woken)) {

@@ -10,12 +10,12 @@ import (
 // after a call there is always a wake that begins later than it.
 type waker struct {
 	mu      sync.Mutex
-	last    time.Time
-	waiting bool // a timer will wake
+	full    time.Time // when there are burst wakes to spend again
+	waiting bool      // a timer will wake
 	wakes   atomic.Uint64
 }
 
-// call wakes now or, when that was just done, a moment later.
+// call wakes now or, when too many calls came before, a moment later.
 func (w *waker) call(wake func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -23,9 +23,9 @@ func (w *waker) call(wake func()) {
 		return // its turn is still to come
 	}
 	now := time.Now()
-	if rest := every - now.Sub(w.last); !w.last.IsZero() && rest > 0 {
+	if at := w.full.Add(-(burst - 1) * every); at.After(now) {
 		w.waiting = true
-		time.AfterFunc(rest, func() { w.fire(wake) })
+		time.AfterFunc(at.Sub(now), func() { w.fire(wake) })
 		return
 	}
 	w.wake(now, wake)
@@ -40,7 +40,10 @@ func (w *waker) fire(wake func()) {
 
 // wake is called with the lock, so that a call that it would not cover waits for it.
 func (w *waker) wake(now time.Time, wake func()) {
-	w.last = now
+	if w.full.Before(now) {
+		w.full = now
+	}
+	w.full = w.full.Add(every)
 	w.wakes.Add(1)
 	wake()
 }
