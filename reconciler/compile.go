@@ -79,7 +79,11 @@ func (l *loop) compileDone(commit *source.Commit, result *object.Result, err err
 func (l *loop) retarget(commit *source.Commit, result *object.Result) {
 	l.keepGood(commit, result)
 	l.target = l.newTarget(commit, result)
-	l.troubles, l.right, l.listTry = troubles{}, map[object.ID]bool{}, retry{}
+	l.troubles, l.right, l.heldTold = troubles{}, map[object.ID]bool{}, map[object.ID]string{}
+	l.listTry, l.recallTry = retry{}, retry{}
+	if l.Targeted != nil {
+		l.teller.later(func() { l.Targeted(result) })
+	}
 	l.interrupt()
 	l.sync.by(l.Clock.Now())
 }

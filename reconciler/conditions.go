@@ -88,6 +88,8 @@ func applied(s status.Status) status.Condition {
 		return no("ObjectsFailed", fmt.Sprintf("%d objects; the first is %s: %s", len(s.Failed), s.Failed[0].ID, s.Failed[0].Reason))
 	case len(s.Held) > 0:
 		return no("Held", s.Held[0].Reason)
+	case s.Pending != nil:
+		return no("Applying", "commit "+short(s.Pending.Commit)+": "+s.Pending.Summary)
 	case s.Commit == "":
 		return condition(condApplied, isUnknown, "Starting", "")
 	case len(s.Problems) > 0:

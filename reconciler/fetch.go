@@ -17,8 +17,12 @@ func (l *loop) mayFetch() bool { return !l.fetching && !(l.once && l.fetched) }
 // woken looks at the source now, or again once the look under way has ended:
 // that one may have come too early to see what the call was about.
 func (l *loop) woken() {
-	l.poll.at, l.listTry.at = time.Time{}, time.Time{}
+	l.poll.at = time.Time{}
 	l.again = l.fetching
+	if l.listTry.failures > 0 {
+		l.listTry.at = time.Time{}
+		l.sync.by(l.Clock.Now())
+	}
 }
 
 func (l *loop) fetch() {

@@ -311,6 +311,40 @@ func TestBrokenSiteIsHealed(t *testing.T) {
 	}
 }
 
+// What is held is told once, however often it is planned; a result that is
+// compiled only to look back is no target.
+func TestTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Source = archive{world: w}
+	var targets []*object.Result
+	w.Targeted = func(r *object.Result) { w.note(func() { targets = append(targets, r) }) }
+	w.push(commitA, Result(append(Cameras("gate", 9), Cameras("yard", 2)...)))
+	w.run()
+	w.push(commitB, Result(append(Cameras("gate", 1), Cameras("yard", 2)...)))
+	w.poll()
+	for range 20 {
+		w.Changed()
+		w.step(time.Second)
+	}
+	if len(w.records) != 24 || w.records[0].Action != engine.Held {
+		t.Errorf("told %d times of 24 changes", len(w.records))
+	}
+	w.push(commitC, broken(2))
+	w.Wake()
+	w.rest()
+	w.stop()
+	<-w.done
+	before := len(targets)
+	w.reset()
+	w.Source = archive{world: w}
+	w.Targeted = func(r *object.Result) { w.note(func() { targets = append(targets, r) }) }
+	w.run()
+	if len(targets) != before+1 || targets[before] != w.results[commitC] {
+		t.Errorf("%d targets after %d", len(targets), before)
+	}
+}
+
 // The status is told when it changes, and a steady state is told once.
 func TestPublished(t *testing.T) {
 	t.Parallel()

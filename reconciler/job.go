@@ -106,18 +106,18 @@ func (j *job) run(ctx context.Context) func() {
 	if err != nil {
 		return j.ended(func() { l.listFailed(j, fmt.Errorf("listing what is there: %w", err)) })
 	}
-	set := engine.Plan(j.target.plan, live, l.rollout.options(j.options, live))
-	j.leaveOut(set.Changes, busy, paced)
+	plan := engine.Plan(j.target.plan, live, l.rollout.options(j.options, live))
+	j.leaveOut(plan.Changes, busy, paced)
 	if j.suspended {
-		return j.ended(func() { l.syncDone(j, set) })
+		return j.ended(func() { l.syncDone(j, plan) })
 	}
-	j.note(set) // the base of what is held is noted before anything is added
-	j.hands.take(set)
-	l.send(func() { j.planned = true })
+	j.note(plan) // the base of what is held is noted before anything is added
+	j.hands.take(plan)
+	l.send(func() { l.showPlan(j, plan) })
 	if l.Planned != nil {
-		l.Planned(set)
+		l.Planned(plan)
 	}
-	set = engine.Applier{Cluster: l.Cluster, Parallel: l.Parallel, Done: j.done}.Apply(ctx, set)
+	set := engine.Applier{Cluster: l.Cluster, Parallel: l.Parallel, Done: j.done}.Apply(ctx, plan)
 	return j.ended(func() { l.syncDone(j, set) })
 }
 

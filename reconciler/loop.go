@@ -58,6 +58,7 @@ type loop struct {
 	right    map[object.ID]bool // objects that were as the target says
 	failed   bool               // the last sync had failures
 	logged   string             // what was last said of a sync
+	heldTold map[object.ID]string
 }
 
 // alarm is when something has to be done.
@@ -94,9 +95,10 @@ func (r *Reconciler) run(ctx context.Context, once bool) {
 		}
 		l.wait()
 	}
+	ended := ctx.Err() != nil
 	cancel()
 	l.children.Wait()
-	told()
+	told(!ended)
 }
 
 // wait waits until something happens, and takes it up.

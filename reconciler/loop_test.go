@@ -238,7 +238,9 @@ func TestHealingBesideALongSync(t *testing.T) {
 	}
 	w.clock.Advance(800 * time.Millisecond)
 	w.settled(func(status.Status) bool { return w.cluster.Has(pod("yard", "c2")) })
-	w.settled(func(s status.Status) bool { return len(s.Waiting) == 3 })
+	if s := w.Status(); s.Commit != commitA || s.State != status.Waiting || s.Pending == nil || s.Pending.Commit != commitB {
+		t.Errorf("commit B is on its way, and nothing else: %+v", s)
+	}
 	if len(g.reached) > 0 {
 		t.Errorf("besides %s, %s is replaced", first, <-g.reached)
 	}

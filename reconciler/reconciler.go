@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"camfleet.dev/compiler/object"
@@ -74,6 +75,10 @@ type Reconciler struct {
 	Nodes    func() []status.Node
 	Health   func(now time.Time) []status.Health
 
+	// Targeted is told each compiled commit that the target is made equal to
+	// from then on. A commit that is compiled only to know how broken sites last
+	// were is none of these.
+	Targeted func(*object.Result)
 	// Planned is told what a sync is about to do, and Done of each step that
 	// it took, from any goroutine: for a progress bar.
 	Planned func(engine.ChangeSet)
@@ -100,6 +105,8 @@ type Reconciler struct {
 	book     notebook
 	teller   teller
 	metrics  *metrics
+	// unpublished is set while the status is waiting to be told.
+	unpublished atomic.Bool
 
 	mu    sync.Mutex // of what follows
 	shown shown

@@ -22,7 +22,7 @@ type shown struct {
 	status     status.Status
 	refused    []object.Problem   // why the newest commit was not even read
 	conditions []status.Condition // of the last Status
-	told       status.Status      // of the teller's goroutine
+	told       []byte             // what was last published, of the teller's goroutine
 }
 
 // Status is how things are now.
@@ -86,7 +86,7 @@ func state(s status.Status) status.State {
 		return status.Starting
 	case len(s.Problems) > 0:
 		return status.Broken
-	case len(s.Waiting) > 0:
+	case len(s.Waiting) > 0 || s.Pending != nil:
 		return status.Waiting
 	}
 	return status.Synced
@@ -179,12 +179,14 @@ func (l *loop) showSync(j *job, set engine.ChangeSet, failed []engine.Change, no
 		summary = "nothing was changed: the fleet has problems"
 	}
 	if j.suspended {
-		c := j.target.commit
 		l.show(func(s *status.Status) {
 			s.TargetError = ""
-			s.Pending = &status.Pending{Commit: c.Hash, Time: c.Time, Subject: c.Subject, Summary: summary, Changes: changed, Problems: j.target.result.Problems}
+			s.Pending = pending(j.target, summary, changed)
 		})
 		return
+	}
+	if len(j.others) > 0 && !l.shows(j.target) {
+		return // the sync that brings this commit says when it is live
 	}
 	l.show(func(s *status.Status) {
 		// In a cluster every sync is followed by one that sees what it did: the
@@ -204,8 +206,33 @@ func (l *loop) showSync(j *job, set engine.ChangeSet, failed []engine.Change, no
 	})
 }
 
+// showPlan shows what a commit is about to change.
+func (l *loop) showPlan(j *job, set engine.ChangeSet) {
+	if j.planned = true; l.shows(j.target) || j.interrupted {
+		return
+	}
+	changed := set.Changed().Changes
+	l.show(func(s *status.Status) {
+		s.Pending = pending(j.target, set.Summary(), changed[:min(len(changed), maxChanges)])
+	})
+}
+
+func pending(t *target, summary string, changed []engine.Change) *status.Pending {
+	return &status.Pending{
+		Commit: t.commit.Hash, Time: t.commit.Time, Subject: t.commit.Subject, Summary: summary, Changes: changed, Problems: t.result.Problems,
+	}
+}
+
+// shows tells whether the status names a target's commit already.
+func (r *Reconciler) shows(t *target) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.shown.status.Commit == t.commit.Hash
+}
+
 // showCommit names a commit as the one that the target follows.
 func showCommit(s *status.Status, t *target) {
+	s.Pending = nil
 	s.Commit, s.Time, s.Subject = t.commit.Hash, t.commit.Time, t.commit.Subject
 	s.Signer = t.commit.Signer
 	s.Problems, s.Sites, s.Warnings = t.result.Problems, nil, nil

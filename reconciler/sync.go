@@ -135,12 +135,10 @@ func (l *loop) plannedNext(now time.Time, tries alarm, again time.Time) {
 	}
 }
 
-// later keeps a time that has passed from turning the loop in circles.
+// later is when to plan again: soon, so that a time that has passed does not
+// turn the loop in circles, and not too late, whatever another clock says.
 func later(at, now time.Time) time.Time {
-	if soon := now.Add(leastPause); at.Before(soon) {
-		return soon
-	}
-	return at
+	return now.Add(min(max(at.Sub(now), leastPause), retryMost))
 }
 
 // learn remembers what was right, what failed and what had to be healed, and

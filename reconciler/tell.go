@@ -1,8 +1,9 @@
 package reconciler
 
 import (
+	"bytes"
+	"encoding/json"
 	"maps"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -17,14 +18,15 @@ type teller struct {
 	mu    sync.Mutex
 	queue []func()
 	more  chan struct{} // nil while it does not run
-	busy  bool
+	quiet bool          // nothing more is told
 }
 
-// run begins telling. The function it returns ends it, when everything is told.
-func (t *teller) run() (end func()) {
+// run begins telling. The function it returns ends it: when everything is told,
+// or, if nobody has to hear the rest, after what is being told now.
+func (t *teller) run() (end func(all bool)) {
 	more, done := make(chan struct{}, 1), make(chan struct{})
 	t.mu.Lock()
-	t.more = more
+	t.more, t.quiet = more, false
 	t.mu.Unlock()
 	go func() {
 		defer close(done)
@@ -33,9 +35,12 @@ func (t *teller) run() (end func()) {
 		}
 		t.drain()
 	}()
-	return func() {
+	return func(all bool) {
 		t.mu.Lock()
 		t.more = nil
+		if !all {
+			t.queue, t.quiet = nil, true
+		}
 		t.mu.Unlock()
 		close(more)
 		<-done
@@ -48,28 +53,29 @@ func (t *teller) running() bool {
 	return t.more != nil
 }
 
-func (t *teller) later(f func()) {
+// later tells something after what is to be told already; false when nothing is told any more.
+func (t *teller) later(f func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.more == nil {
-		return
+		return false
 	}
 	t.queue = append(t.queue, f)
 	signal(t.more)
+	return true
 }
 
 func (t *teller) drain() {
 	for {
 		t.mu.Lock()
-		queue := t.queue
-		t.queue, t.busy = nil, len(queue) > 0
-		t.mu.Unlock()
-		for _, f := range queue {
-			f()
-		}
-		if len(queue) == 0 {
+		if len(t.queue) == 0 || t.quiet {
+			t.mu.Unlock()
 			return
 		}
+		next := t.queue[0]
+		t.queue = t.queue[1:]
+		t.mu.Unlock()
+		next()
 	}
 }
 
@@ -82,19 +88,27 @@ func (l *loop) tell(set engine.ChangeSet, healed []engine.Change) {
 	if l.Record == nil {
 		return
 	}
-	news := append(only(set, engine.Failed, engine.Held), healed...)
+	for _, c := range l.news(set, healed) {
+		l.teller.later(func() { l.Record(c) })
+	}
+}
+
+// news are the changes that somebody should know of. What is held is told once
+// per target and reason: it is planned again with every sync.
+func (l *loop) news(set engine.ChangeSet, healed []engine.Change) []engine.Change {
+	news := append(only(set, engine.Failed), healed...)
+	for _, c := range only(set, engine.Held) {
+		if l.heldTold[c.ID] != c.Reason {
+			l.heldTold[c.ID] = c.Reason
+			news = append(news, c)
+		}
+	}
 	for _, c := range only(set, engine.Replaced) {
 		if !slices.ContainsFunc(healed, func(h engine.Change) bool { return h.ID == c.ID }) {
 			news = append(news, c)
 		}
 	}
-	if len(news) > 0 {
-		l.teller.later(func() {
-			for _, c := range news {
-				l.Record(c)
-			}
-		})
-	}
+	return news
 }
 
 // log says what a sync did, and whether it is anything new: a steady state is said once.
@@ -125,22 +139,28 @@ func (l *loop) log(set engine.ChangeSet) bool {
 
 // publish tells the status, if it has changed since it was last told.
 func (r *Reconciler) publish() {
-	if r.Published == nil {
-		return
+	if r.Published == nil || !r.unpublished.CompareAndSwap(false, true) {
+		return // it is told anyway, as it will be then
 	}
-	r.teller.later(func() {
+	told := func() {
+		r.unpublished.Store(false)
 		s := r.Status()
-		if same(s, r.shown.told) {
-			return
+		if text := telling(s); !bytes.Equal(text, r.shown.told) {
+			r.shown.told = text
+			r.Published(s)
 		}
-		r.shown.told = s
-		r.Published(s)
-	})
+	}
+	if !r.teller.later(told) {
+		r.unpublished.Store(false)
+	}
 }
 
-// same tells whether nothing has changed but when somebody last looked.
-func same(a, b status.Status) bool {
-	a.Fetched, b.Fetched = time.Time{}, time.Time{}
-	a.Synced, b.Synced = time.Time{}, time.Time{}
-	return reflect.DeepEqual(a, b)
+// telling is a status without when somebody last looked.
+func telling(s status.Status) []byte {
+	s.Fetched, s.Synced = time.Time{}, time.Time{}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil // it is told once more
+	}
+	return text
 }

@@ -69,7 +69,8 @@ type Status struct {
 	Cluster string `json:"cluster,omitempty"`
 	// Suspended is set while nothing is applied because somebody said so.
 	Suspended *Suspension `json:"suspended,omitempty"`
-	// Pending is what would be done if it were not suspended.
+	// Pending is the newest commit and what it changes, as long as it is on its
+	// way, or would change, if it were not suspended.
 	Pending *Pending `json:"pending,omitempty"`
 	// Unverified is why the newest commit is not accepted as signed.
 	Unverified string `json:"unverified,omitempty"`
@@ -93,8 +94,9 @@ type Suspension struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
-// Pending is what the newest commit would change, and healing too, if applying
-// were not suspended.
+// Pending is what the newest commit changes that is not in Status.Commit yet:
+// because it is being applied, or because applying is suspended. Then it says
+// what would be healed, too.
 type Pending struct {
 	Commit   string           `json:"commit"`
 	Time     time.Time        `json:"time"`
