@@ -2,6 +2,7 @@ package notify
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,8 +31,8 @@ func describe(text string) string {
 func FromStatus(s status.Status) State {
 	state := State{Commit: s.Commit}
 	switch {
-	case s.Commit == "":
-		return State{}
+	case s.Commit == "", strings.Contains(s.Unverified, s.Commit[:min(len(s.Commit), 12)]):
+		return State{} // the key of the commit that runs was taken out: Reports tells that
 	case s.Suspended != nil:
 		state.Level, state.Description = Pending, "suspended: "+cmp.Or(s.Suspended.Reason, "somebody said so")
 	case s.TargetError != "":
@@ -90,4 +91,22 @@ func FromError(err error) (State, bool) {
 		return State{refused.Commit, Failure, "refused: " + refused.Error()}, true
 	}
 	return State{}, false
+}
+
+// Reports is a source that tells of what it reads: a new commit is pending,
+// one that is refused or held has failed. The rest is told by FromStatus.
+type Reports struct {
+	*source.Source
+	To *Notifier
+}
+
+// Fetch is Source.Fetch.
+func (r Reports) Fetch(ctx context.Context, have string) (*source.Commit, error) {
+	c, err := r.Source.Fetch(ctx, have)
+	if state, ok := FromError(err); ok {
+		r.To.Tell(state)
+	} else if c != nil && have != "" { // after a restart it is most likely known already
+		r.To.Tell(State{c.Hash, Pending, "it is being compiled and applied"})
+	}
+	return c, err
 }

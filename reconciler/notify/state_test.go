@@ -38,6 +38,7 @@ func TestFromStatus(t *testing.T) {
 		{"held", status.Status{Commit: sha, Held: []engine.Change{pod, pod, pod}}, notify.Pending, "3 deletions wait for approval, the first: camfleet-gate/Pod/camera-north"},
 		{"waiting", status.Status{Commit: sha, Waiting: []engine.Change{pod}}, notify.Pending, "1 object waits: camfleet-gate/Pod/camera-north: the node edge-7 is offline since"},
 		{"suspended", status.Status{Commit: sha, Suspended: &status.Suspension{Reason: "audit"}, Held: []engine.Change{pod}}, notify.Pending, "suspended: audit"},
+		{"another commit is held", status.Status{Commit: sha, Unverified: "repository x: commit abcdefabcdef: it is held: it is not signed"}, notify.Success, "applied: 0"},
 		{"no cluster", status.Status{Commit: sha, TargetError: "the API server does not answer"}, notify.Error, "the API server does not answer"},
 	} {
 		got := notify.FromStatus(c.status)
@@ -72,6 +73,44 @@ func TestFromError(t *testing.T) {
 	}
 	if got, ok := notify.FromError(nil); ok {
 		t.Errorf("%+v", got)
+	}
+}
+
+// What the source says of a commit goes to the server by itself.
+func TestReports(t *testing.T) {
+	t.Parallel()
+	repo := sourcetest.NewRepo(t)
+	first := repo.Commit("fleet.cue", "1")
+	s, err := source.New(source.Config{URL: repo.Dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, "gitea")
+	w.run()
+	reports := notify.Reports{Source: s, To: w.Notifier}
+	if c, err := reports.Fetch(t.Context(), ""); err != nil || c.Hash != first {
+		t.Fatal(c, err)
+	}
+	second := repo.Commit("fleet.cue", "2")
+	if c, err := reports.Fetch(t.Context(), first); err != nil || c.Hash != second {
+		t.Fatal(c, err)
+	}
+	w.sent(1)
+	repo.Git("rm", "-q", "-r", ".")
+	repo.Git("commit", "-q", "-m", "oops")
+	for range 3 {
+		if c, err := reports.Fetch(t.Context(), second); err == nil {
+			t.Fatal(c)
+		}
+	}
+	w.sent(2)
+	got := w.requests()
+	if !strings.HasSuffix(got[0].uri, second) || got[0].body["state"] != "pending" || got[1].body["state"] != "failure" {
+		t.Errorf("%+v", got)
+	}
+	held := status.Status{Commit: sha, Unverified: "repository x: commit " + sha[:12] + ": it is held: the key is gone"}
+	if got := notify.FromStatus(held); got.Commit != "" {
+		t.Errorf("two say different things of one commit: %+v", got)
 	}
 }
 
