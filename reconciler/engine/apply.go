@@ -69,29 +69,28 @@ func (a Applier) Apply(ctx context.Context, plan ChangeSet) ChangeSet {
 	return out
 }
 
-var (
-	errNoNamespace = errors.New("its namespace could not be created")
-	errNoConfig    = errors.New("its configuration could not be applied")
-)
-
-// take takes one step, unless something that it needs has failed.
+// take takes one step, unless something that it needs is not there.
 func (a Applier) take(ctx context.Context, c *Change, l *lane) {
-	tried := c.Action
 	err := l.blocked(*c)
 	switch {
+	case errors.Is(err, errNotYet):
+		*c = c.wait(err.Error())
 	case err != nil:
-		err = fmt.Errorf("not tried: %w", err)
+		a.failed(c, l, fmt.Errorf("not tried: %w", err))
 	case ctx.Err() != nil:
-		err = fmt.Errorf("not done: %w", ctx.Err())
+		a.failed(c, l, fmt.Errorf("not done: %w", ctx.Err()))
 	default:
-		err = a.Cluster.Apply(ctx, c.step)
-	}
-	if err != nil {
-		*c = c.failed()
-		c.Reason = printable(Redact(err.Error()))
-		l.failed(*c, tried)
+		if err := a.Cluster.Apply(ctx, c.step); err != nil {
+			a.failed(c, l, err)
+		}
 	}
 	if a.Done != nil {
 		a.Done(*c)
 	}
+}
+
+func (a Applier) failed(c *Change, l *lane, err error) {
+	*c = c.failed()
+	c.Reason = printable(Redact(err.Error()))
+	l.failed(*c, errNotApplied)
 }

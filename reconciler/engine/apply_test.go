@@ -53,7 +53,7 @@ func TestWhatNeedsAFailedObject(t *testing.T) {
 			name: "a namespace", fails: "Namespace/camfleet-gate", calls: 1,
 			want: map[string]string{
 				"Namespace/camfleet-gate": "refused",
-				"camfleet-gate/":          "not tried: its namespace could not be created",
+				"camfleet-gate/":          "not tried: its namespace could not be applied",
 			},
 		},
 		{name: "a claim", fails: "camfleet-gate/PersistentVolumeClaim/archive", calls: 9, want: map[string]string{
@@ -237,5 +237,26 @@ func TestSitesGoAheadAlone(t *testing.T) {
 	}
 	if i := slices.Index(all, podID("gate", "c0")); i < 0 || i > 12 {
 		t.Errorf("the Pod was step %d of %d", i, len(all))
+	}
+}
+
+// TestWhatNeedsAWaitingObject: a Pod is not made while its configuration waits,
+// whoever has put that off.
+func TestWhatNeedsAWaitingObject(t *testing.T) {
+	t.Parallel()
+	m := &Memory{}
+	set := plan(t, m, Result(Cameras("gate", 2)), engine.Options{})
+	for i := range set.Changes {
+		if c := &set.Changes[i]; c.Kind == "ConfigMap" && c.Camera == "c0" {
+			c.Action, c.Tried, c.Reason = engine.Waiting, engine.Created, "it failed; later"
+		}
+	}
+	got := engine.Applier{Cluster: m}.Apply(t.Context(), set)
+	c := find(t, got, podID("gate", "c0").String())
+	if c.Action != engine.Waiting || c.Tried != engine.Created || c.Reason != "its configuration waits" {
+		t.Error(c)
+	}
+	if s := got.Summary(); s != "7 created, 2 waiting" {
+		t.Error(s)
 	}
 }

@@ -352,3 +352,40 @@ func FuzzHistories(f *testing.F) {
 	f.Add(uint64(0))
 	f.Fuzz(runHistory)
 }
+
+// TestBadCommits: a commit whose cameras do not come back costs at most twice the
+// share of each site, however long it stays; the fix brings all of them back.
+func TestBadCommits(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(6) {
+		h := newHistory(t, seed)
+		h.stable = true
+		for range 5 {
+			h.tick()
+			h.sync(engine.Options{})
+		}
+		h.commit, h.result = 1, nil
+		for i := range h.cameras {
+			h.cameras[i].Restart = "bad"
+		}
+		var set engine.ChangeSet
+		for range 150 {
+			h.tick()
+			set = h.sync(engine.Options{})
+		}
+		dark, all := map[string]int{}, map[string]int{}
+		for _, l := range h.pods() {
+			dark[l.Site] += one(!l.Pod.Ready)
+			all[l.Site]++
+		}
+		for site, n := range all {
+			if limit := max(1, n/5); dark[site] > 2*limit {
+				t.Errorf("seed %d: %d of %d cameras of %s are lost", seed, dark[site], n, site)
+			}
+		}
+		if len(set.Of(engine.Held)) == 0 {
+			t.Errorf("seed %d: nothing is held: %s", seed, set.Summary())
+		}
+		h.settle(true, false)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"camfleet.dev/compiler/object"
 )
 
 // turn is how long a replaced Pod may take to become ready before the next one
@@ -53,16 +55,37 @@ func (p *planner) pace() {
 		site, node := groups[siteKey(c.Site)], groups[nodeKey(c.step.Live.Pod.Node)]
 		if why := p.stopped(site, share); why != "" {
 			c.Action, c.Tried, c.Reason = Held, Replaced, why
+			p.waitsToo(*c)
 			continue
 		}
 		if g := busy(share, site, node); g != nil {
 			p.wake(g.free)
 			*c = c.wait(g.reason())
+			p.waitsToo(*c)
 			continue
 		}
 		for _, g := range []*group{site, node} {
 			g.take(p.options.Now.Add(turn))
 		}
+	}
+}
+
+// waitsToo lets what a camera's Pod runs with wait as the Pod does. A worker
+// connects to a new URL as soon as it reads it: without this, a wrong one would
+// be everywhere in a minute, whatever the pace.
+func (p *planner) waitsToo(pod Change) {
+	config := configOf(pod.ID)
+	policy := object.ID{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Namespace: config.Namespace, Name: config.Name}
+	for _, id := range []object.ID{config, policy} {
+		i, ok := slices.BinarySearchFunc(p.changes, id, func(c Change, id object.ID) int { return c.ID.Compare(id) })
+		if !ok || p.changes[i].Action != Configured {
+			continue
+		}
+		c := &p.changes[i]
+		if id == config && len(restarting(changedFields(c.step.Live.Body, c.step.Want.Body))) == 0 {
+			continue // the worker reads it again, and goes on
+		}
+		c.Action, c.Tried, c.Reason = pod.Action, Configured, "with its Pod: "+pod.Reason
 	}
 }
 

@@ -133,18 +133,20 @@ func TestBreaker(t *testing.T) {
 	set := plan(t, m, restarted(cameras), o)
 	const why = "2 cameras of site gate that this commit has replaced did not come back (c1, c3): fix the commit, or approve it: camfleet approve bad1"
 	for _, c := range set.Of(engine.Held) {
-		if c.Site != "gate" || c.Tried != engine.Replaced || c.Reason != why {
+		pod := c.Kind == "Pod" && c.Tried == engine.Replaced && c.Reason == why
+		config := c.Kind == "ConfigMap" && c.Tried == engine.Configured && c.Reason == "with its Pod: "+why
+		if c.Site != "gate" || !pod && !config {
 			t.Error(c)
 		}
 	}
-	if n := set.Counts(); n[engine.Held] != 5 || n[engine.Replaced] != 1 {
+	if n := set.Counts(); n[engine.Held] != 10 || n[engine.Replaced] != 1 {
 		t.Errorf("two of five are lost:\n%s", set)
 	}
 	if !strings.Contains(set.String(), "held: "+why) {
 		t.Error(set)
 	}
 	m.Edit(podID("gate", "c0"), func(l *engine.Live) { l.Pod.Ready = false })
-	if set := plan(t, m, restarted(cameras), o); len(set.Of(engine.Held)) != 4 {
+	if set := plan(t, m, restarted(cameras), o); len(set.Of(engine.Held)) != 8 {
 		t.Errorf("who does not record has nothing to lose:\n%s", set)
 	}
 	o.Approved = "bad1"
@@ -167,7 +169,7 @@ func TestPrice(t *testing.T) {
 	m := running(t, Result(cameras))
 	m.Edit(podID("gate", "c3"), func(l *engine.Live) { l.Pod.Ready = false })
 	set := plan(t, m, restarted(cameras), engine.Options{})
-	const want = "20 configured, 3 replaced, 17 waiting, 23 unchanged; 19 cameras replaced (17 of them later), each ≈ 4 s of recording lost"
+	const want = "3 configured, 3 replaced, 34 waiting, 23 unchanged; 19 cameras replaced (17 of them later), each ≈ 4 s of recording lost"
 	if got := set.Summary(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -180,5 +182,56 @@ func TestPrice(t *testing.T) {
 	one := Result(append([]Camera{{Site: "gate", Name: "c0", Restart: "x", Settings: "s"}}, cameras[1:]...))
 	if got := plan(t, m, one, engine.Options{}).Price().String(); got != "1 camera replaced, each ≈ 4 s of recording lost" {
 		t.Error(got)
+	}
+}
+
+// TestConfigurationWaitsWithItsPod: a worker connects to a new URL as soon as it
+// reads it, so the URL has the same turn. What it may read at once, it may.
+func TestConfigurationWaitsWithItsPod(t *testing.T) {
+	t.Parallel()
+	with := func(cameras []Camera, policy string) *object.Result {
+		r := Result(cameras)
+		for _, c := range cameras {
+			o := object.Object{
+				ID:   object.ID{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Namespace: "camfleet-gate", Name: "camera-" + c.Name},
+				Site: "gate", Camera: c.Name, Role: object.RoleCamera,
+			}
+			o.Body = Body(o, map[string]any{"spec": policy})
+			r.Objects = append(r.Objects, o)
+		}
+		return r
+	}
+	cameras := Cameras("gate", 3)
+	m := running(t, with(cameras, "10.0.0.1"))
+	count := func(set engine.ChangeSet, kind string) (configured, waiting int) {
+		for _, c := range set.Changes {
+			configured += one(c.Kind == kind && c.Action == engine.Configured)
+			waiting += one(c.Kind == kind && c.Action == engine.Waiting && c.Tried == engine.Configured)
+		}
+		return configured, waiting
+	}
+	next := with(cameras, "10.0.0.2")
+	for i := range next.Objects {
+		if o := &next.Objects[i]; o.Kind == "ConfigMap" {
+			o.Body = Body(*o, map[string]any{"data": map[string]any{"camera.json": `{"settings":"s","url":"new"}`}})
+		} else if o.Kind == "Pod" {
+			o.Hash = "new"
+			o.Body = Body(*o, nil)
+		}
+	}
+	set := plan(t, m, next, engine.Options{})
+	for _, kind := range []string{"ConfigMap", "NetworkPolicy"} {
+		if now, later := count(set, kind); now != 1 || later != 2 {
+			t.Errorf("%s: %d now, %d later\n%s", kind, now, later, set)
+		}
+	}
+	for i := range next.Objects {
+		if o := &next.Objects[i]; o.Kind == "ConfigMap" {
+			o.Body = Body(*o, map[string]any{"data": map[string]any{"camera.json": `{"settings":"other","url":"r"}`}})
+		}
+	}
+	set = plan(t, m, next, engine.Options{})
+	if now, later := count(set, "ConfigMap"); now != 3 || later != 0 {
+		t.Errorf("other settings: %d now, %d later\n%s", now, later, set)
 	}
 }

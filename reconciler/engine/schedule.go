@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 
 	"camfleet.dev/compiler/object"
@@ -17,7 +19,7 @@ type lane struct {
 	queued  bool // it is in its pool's queue
 
 	mu     sync.Mutex
-	broken map[object.ID]bool // what could not be applied, and others need
+	broken map[object.ID]error // what is not applied, and others need
 }
 
 // more tells whether a step of the lane may begin. It goes to the next phase
@@ -29,17 +31,17 @@ func (l *lane) more() bool {
 	return l.phase < phases && len(l.steps[l.phase]) > 0
 }
 
-// failed notes that a step failed which others need.
-func (l *lane) failed(c Change, tried Action) {
-	if c.Kind != "ConfigMap" && (c.Kind != "Namespace" || tried != Created) {
+// failed notes that something is not as others need it, and why.
+func (l *lane) failed(c Change, why error) {
+	if c.Kind != "ConfigMap" && (c.Kind != "Namespace" || c.Tried != Created) {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.broken == nil {
-		l.broken = map[object.ID]bool{}
+		l.broken = map[object.ID]error{}
 	}
-	l.broken[c.ID] = true
+	l.broken[c.ID] = why
 }
 
 // blocked says why a step must not be taken: a Pod that starts without its new
@@ -47,15 +49,23 @@ func (l *lane) failed(c Change, tried Action) {
 func (l *lane) blocked(c Change) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case len(l.broken) == 0:
-	case l.broken[object.ID{APIVersion: "v1", Kind: "Namespace", Name: c.Namespace}]:
-		return errNoNamespace
-	case c.Kind == "Pod" && (c.Action == Created || c.Action == Replaced) && l.broken[configOf(c.ID)]:
-		return errNoConfig
+	if l.broken == nil {
+		return nil
+	}
+	if err := l.broken[object.ID{APIVersion: "v1", Kind: "Namespace", Name: c.Namespace}]; err != nil {
+		return fmt.Errorf("its namespace %w", err)
+	}
+	if err := l.broken[configOf(c.ID)]; err != nil && c.Kind == "Pod" && (c.Action == Created || c.Action == Replaced) {
+		return fmt.Errorf("its configuration %w", err)
 	}
 	return nil
 }
+
+// What blocks others.
+var (
+	errNotApplied = errors.New("could not be applied")
+	errNotYet     = errors.New("waits")
+)
 
 // pool is a number of slots, and the lanes that want one.
 type pool struct {
@@ -98,7 +108,7 @@ func schedule(changes []Change, parallel int, take func(*Change, *lane)) {
 	bySite := map[string]*lane{}
 	for i := range changes {
 		c := &changes[i]
-		if !c.Action.effect() {
+		if c.Action == Unchanged {
 			continue
 		}
 		l := bySite[c.Site]
@@ -107,11 +117,20 @@ func schedule(changes []Change, parallel int, take func(*Change, *lane)) {
 			bySite[c.Site] = l
 			lanes = append(lanes, l)
 		}
-		l.steps[phaseOf(*c)] = append(l.steps[phaseOf(*c)], c)
+		switch {
+		case c.Action.effect():
+			l.steps[phaseOf(*c)] = append(l.steps[phaseOf(*c)], c)
+		case c.Action == Failed && c.step.Action == "": // one of two, of which the other is used
+		case c.Action == Failed:
+			l.failed(*c, errNotApplied)
+		case c.Tried != "":
+			l.failed(*c, errNotYet)
+		}
 	}
-	s.lanes = len(lanes)
 	for _, l := range lanes {
-		s.offer(l)
+		if s.offer(l); l.phase < phases {
+			s.lanes++
+		}
 	}
 	s.run()
 }
