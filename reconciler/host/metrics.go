@@ -14,14 +14,17 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// metrics are this process's own and those of its workers, with their shard as a label.
-func (h *Host) metrics() http.Handler {
+// metrics are this process's own, those of others in it, and those of its workers, with their shard as a label.
+func (h *Host) metrics(others prometheus.Gatherer) http.Handler {
 	own := prometheus.NewRegistry()
 	own.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), hostCollector{h})
 	client := &http.Client{Transport: h.toWorkers(), Timeout: 3 * time.Second}
 	all := prometheus.Gatherers{own, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		return h.scrape(client)
 	})}
+	if others != nil {
+		all = append(all, others)
+	}
 	return promhttp.HandlerFor(all, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError,
 		ErrorLog:      slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),

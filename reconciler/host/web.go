@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/netutil"
 
 	"camfleet.dev/compiler/page"
@@ -29,6 +30,8 @@ type WebOptions struct {
 	// Hosts are the names by which the server may be called, besides
 	// addresses, localhost and this machine's name.
 	Hosts []string
+	// Metrics are shown beside the host's own and its workers'; may be nil.
+	Metrics prometheus.Gatherer
 }
 
 // Handler serves the page on the URLs that nginx has in a cluster, and the
@@ -39,7 +42,7 @@ func (h *Host) Handler(o WebOptions) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &web{host: h, api: o.API, assets: assets, metrics: h.metrics(), proxy: h.proxy(), doors: newDoors(h.options.Secrets, h.log)}
+	w := &web{host: h, api: o.API, assets: assets, metrics: h.metrics(o.Metrics), proxy: h.proxy(), doors: newDoors(h.options.Secrets, h.log)}
 	return secured(ownNames(o.Hosts, w)), nil
 }
 

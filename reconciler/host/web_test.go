@@ -16,6 +16,7 @@ import (
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/compiler/page"
 	"camfleet.dev/compiler/page/pagetest"
+	"camfleet.dev/reconciler"
 	"camfleet.dev/reconciler/engine"
 	"camfleet.dev/reconciler/engine/enginetest"
 )
@@ -165,7 +166,8 @@ func TestLiveAndMetricsOfWorkers(t *testing.T) {
 	}
 	apply(t, h, fleet(a, b))
 	applyPage(t, h, pagetest.Fleet())
-	handler, err := h.Handler(WebOptions{})
+	loop := &reconciler.Reconciler{}
+	handler, err := h.Handler(WebOptions{Metrics: loop.Metrics()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +185,7 @@ func TestLiveAndMetricsOfWorkers(t *testing.T) {
 		_, body = get(t, server.URL+"/metrics", "")
 		return strings.Contains(body, `fake_up{site="gate",worker="0"} 1`) && strings.Contains(body, `fake_up{site="gate",worker="1"} 1`)
 	})
-	for _, want := range []string{`go_goroutines{worker="1"} 3`, "\ngo_goroutines ", `camfleet_host_worker_up{worker="0"} 1`, "camfleet_host_cameras 2"} {
+	for _, want := range []string{`go_goroutines{worker="1"} 3`, "\ngo_goroutines ", `camfleet_host_worker_up{worker="0"} 1`, "camfleet_host_cameras 2", "camfleet_reconcile_suspended 0"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q in the metrics", want)
 		}
