@@ -2,7 +2,7 @@
 // pushed, so that the reconciler looks at its source now and not at the next
 // poll.
 //
-//	GitHub, GitLab, Gitea, Forgejo, curl ─► Handler ─► Wake ─► Source.Fetch
+//	GitHub, GitLab, Gitea, Forgejo, Bitbucket, curl ─► Handler ─► Wake ─► Source.Fetch
 //
 // A call is a hint and nothing more. Its body is not parsed, not even for the
 // branch: the worst that a forged or repeated call could do is one look at the
@@ -10,6 +10,7 @@
 //
 //	GitHub           X-Hub-Signature-256: sha256=HEX     HMAC-SHA256 of the body
 //	Gitea, Forgejo   X-Gitea-Signature: HEX              the same (X-Forgejo-Signature)
+//	Bitbucket        X-Hub-Signature: sha256=HEX         the same
 //	GitLab           webhook-signature: v1,BASE64        with a signing token (whsec_…)
 //	                 X-Gitlab-Token: SECRET              with a secret token
 //	anything else    X-Camfleet-Signature: sha256=HEX    HMAC-SHA256 of the body

@@ -80,6 +80,8 @@ func TestSignatures(t *testing.T) {
 		{"Gitea", hello, []string{"X-Gitea-Signature", helloSum, "X-Gitea-Event", "push", "X-GitHub-Event", "push"}, 202, 1},
 		{"Forgejo", hello, []string{"X-Forgejo-Signature", helloSum, "X-Forgejo-Event", "push"}, 202, 1},
 		{"Forgejo's issues", hello, []string{"X-Forgejo-Signature", helloSum, "X-Forgejo-Event", "issues"}, 202, 0},
+		{"Bitbucket", hello, []string{"X-Hub-Signature", "sha256=" + helloSum, "X-Event-Key", "repo:push"}, 202, 1},
+		{"Bitbucket's ping", hello, []string{"X-Hub-Signature", "sha256=" + helloSum, "X-Event-Key", "diagnostics:ping"}, 200, 0},
 		{"plain", hello, []string{"X-Camfleet-Signature", "sha256=" + helloSum}, 202, 1},
 		{"the second secret", hello, []string{"X-Camfleet-Signature", "sha256=" + sum("old", hello)}, 202, 1},
 		{"one wrong, one right", hello, []string{"X-Hub-Signature-256", "sha256=" + sum("x", hello), "X-Gitea-Signature", helloSum}, 202, 1},

@@ -66,6 +66,7 @@ var hexHeaders = []struct{ name, prefix string }{
 	{"X-Camfleet-Signature", "sha256="},
 	{"X-Forgejo-Signature", ""},
 	{"X-Gitea-Signature", ""},
+	{"X-Hub-Signature", "sha256="}, // Bitbucket; GitHub's own of that name is SHA-1 and does not count
 }
 
 // claimed reads the signatures that a call has. It decides nothing: that is
@@ -143,13 +144,13 @@ const (
 // event says what a call is about, by the headers that say it; a call without
 // any is about a push.
 func event(header http.Header) kind {
-	for _, name := range []string{"X-Forgejo-Event", "X-Gitea-Event", "X-Github-Event", "X-Gitlab-Event"} {
+	for _, name := range []string{"X-Forgejo-Event", "X-Gitea-Event", "X-Github-Event", "X-Gitlab-Event", "X-Event-Key"} {
 		switch header.Get(name) {
 		case "":
 			continue
-		case "push", "Push Hook", "System Hook":
+		case "push", "Push Hook", "System Hook", "repo:push", "repo:refs_changed":
 			return push
-		case "ping":
+		case "ping", "diagnostics:ping":
 			return ping
 		}
 		return other

@@ -112,14 +112,19 @@ func (c *commit) committed(value string) error {
 // subject is the first line of a message, fit for a terminal.
 func subject(message string) string {
 	line, _, _ := strings.Cut(message, "\n")
-	line = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(line, "\uFFFD"))
+	line = printable(line)
 	if runes := []rune(line); len(runes) > maxSubject {
 		line = string(runes[:maxSubject-1]) + "…"
 	}
 	return strings.TrimSpace(line)
+}
+
+// printable makes a text fit for a terminal, and for JSON.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(text, "\uFFFD"))
 }

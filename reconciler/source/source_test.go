@@ -131,6 +131,7 @@ func TestHostileNames(t *testing.T) {
 	for name, words := range map[string]string{
 		"bad\xff.cue": "not UTF-8",
 		`..\evil.cue`: "backslash",
+		"a\x1b[31m\n": "a [31m  has a name with a control character",
 	} {
 		repo.Git("read-tree", "--empty")
 		repo.Git("update-index", "--add", "--cacheinfo", "100644,"+blob+","+name)

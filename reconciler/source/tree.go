@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -34,7 +35,7 @@ const (
 
 func (r *reader) refusal(file, why string) {
 	if len(r.refused) < maxRefused {
-		r.refused = append(r.refused, Refusal{strings.ToValidUTF8(file, "\uFFFD"), why})
+		r.refused = append(r.refused, Refusal{printable(file), why})
 	}
 }
 
@@ -180,6 +181,8 @@ func badName(name string) string {
 		return "a name with a slash, backslash or NUL"
 	case !utf8.ValidString(name):
 		return "a name that is not UTF-8"
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "a name with a control character"
 	}
 	return ""
 }

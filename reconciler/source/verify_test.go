@@ -110,11 +110,11 @@ func TestHeldCommits(t *testing.T) {
 		{"cut off", strings.Replace(signed, "\n -----END SSH SIGNATURE-----", "", 1), listed, source.BadSignature, "cut off"},
 		{"other message", signed + "more\n", listed, source.Altered, "its content was changed"},
 		{"other tree", strings.Replace(signed, tree, repo.Raw(hidden)[:len(tree)], 1), listed, source.Altered, "changed"},
-		{"other date", strings.Replace(signed, " +0000\ngpgsig", " +0100\ngpgsig", 1), listed, source.Altered, "changed"},
+		{"other date", strings.Replace(signed, "committer Test <test@camfleet.dev> 1", "committer Test <test@camfleet.dev> 2", 1), listed, source.Altered, "changed"},
 		{"one more header", strings.Replace(signed, "\ngpgsig", "\nx y\ngpgsig", 1), listed, source.Altered, "changed"},
-		{"expired", dated(in2030), `alice valid-before="20290101" ` + key.Public(), source.Expired, "it was valid until 2029-01-01"},
+		{"expired", dated(in2030), `alice valid-before="20290101Z" ` + key.Public(), source.Expired, "it was valid until 2029-01-01 00:00:00 UTC"},
 		{"not yet valid", dated(in2020), `alice valid-after="20260101Z" ` + key.Public(), source.Expired, "valid from 2026-01-01 00:00:00 UTC on, and the commit is dated 2020-09-13"},
-		{"valid then", dated(in2020), `alice valid-before="20210101" ` + key.Public(), "", ""},
+		{"valid then", dated(in2020), `alice valid-before="20210101Z" ` + key.Public(), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mine := clone(t, repo)
