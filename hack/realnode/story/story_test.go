@@ -18,6 +18,11 @@ func TestStory(t *testing.T) {
 	w.step("kubectl apply -k: the reconciler takes over", w.install)
 	w.step("a push adds a camera", w.addCamera)
 	w.step("every camera plays in Chromium", w.everyCameraPlays)
+	w.step("a Pod is deleted, a process killed: healed, and the gaps are known", w.heals)
+	w.step("the CronJob makes a day file", w.makesDay)
+	w.step("a bad commit, a fix", w.breaksAndFixes)
+	w.step("a node is drained", w.drains)
+	w.step("every camera plays again", w.everyCameraPlays)
 }
 
 // applyByHand is what somebody does who has no reconciler: the compiled files are plain.
@@ -31,23 +36,22 @@ func (w *world) applyByHand() {
 
 func (w *world) camerasReady() {
 	for _, name := range cameras {
-		w.within(2*time.Minute, name+" is Ready", func() error {
-			out, err := w.c.Kubectl(w.ctx, "get", "pod", "-n", namespace, "camera-"+name, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`).CombinedOutput()
-			if err != nil || string(out) != "True" {
-				return fmt.Errorf("ready: %s (%v)", out, err)
-			}
-			return nil
-		})
+		w.ready(name)
 	}
-	if node := w.kubectl("get", "pod", "-n", namespace, "camera-south", "-o", "jsonpath={.spec.nodeName}"); node != "node-0" {
+	if node := w.node("south"); node != "node-0" {
 		w.Errorf("the pinned camera is on %s", node)
 	}
+}
+
+// roofFile is the CUE of one more camera.
+func (w *world) roofFile(more string) string {
+	return fmt.Sprintf("package site\n\nsite: cameras: roof: {\n\turl: %q\n\t%s\n}\n", w.cams.URL(site, "roof"), more)
 }
 
 // addCamera pushes one more camera, and it records.
 func (w *world) addCamera() {
 	before := w.pods()
-	commit := w.push("sites/gate/roof.cue", fmt.Sprintf("package site\n\nsite: cameras: roof: url: %q\n", w.cams.URL(site, "roof")))
+	commit := w.push("sites/gate/roof.cue", w.roofFile(""))
 	cameras = append(cameras, "roof")
 	w.Logf("          live %.1f s after the push", w.synced(commit).Seconds())
 	w.camerasReady()
