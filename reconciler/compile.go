@@ -70,8 +70,13 @@ func (l *loop) compileDone(commit *source.Commit, result *object.Result, err err
 	}
 	l.Log.Info("compiled", "commit", hash, "objects", len(result.Objects), "problems", len(result.Problems),
 		"took", took.Round(time.Millisecond))
-	l.compiled = commit
-	l.retarget(commit, result)
+	slim := *commit
+	slim.FS = nil // it is not read again, and may be large
+	if l.newest == commit {
+		l.newest = &slim
+	}
+	l.compiled = &slim
+	l.retarget(&slim, result)
 }
 
 // retarget makes a compiled commit the target, and interrupts the sync of the

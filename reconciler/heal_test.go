@@ -66,6 +66,34 @@ func TestOneFailureDelaysNobodyElse(t *testing.T) {
 	}
 }
 
+// A target that did not work at all for an hour is tried again within seconds.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	down := true
+	w.onApply = func(context.Context, engine.Step) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if down {
+			return errors.New("no route to host")
+		}
+		return nil
+	}
+	w.push(commitA, Result(Cameras("gate", 5)))
+	w.run()
+	for range 360 {
+		w.step(10 * time.Second)
+	}
+	if s := w.Status(); s.State != status.Failing || len(s.Failed) != 18 {
+		t.Fatalf("%s %d", s.State, len(s.Failed))
+	}
+	w.note(func() { down = false })
+	w.step(18 * time.Second)
+	if s := w.Status(); s.State != status.Synced {
+		t.Errorf("%s %v", s.State, s.Failed)
+	}
+}
+
 // A new commit begins with a clean record.
 func TestNewCommitForgivesFailures(t *testing.T) {
 	t.Parallel()

@@ -70,17 +70,32 @@ func (t troubles) of(id object.ID, now time.Time) *trouble {
 	return x
 }
 
-func (x *trouble) putOff(now time.Time) {
-	wait := min(retryFirst<<min(x.level, 16), retryMost)
+func (x *trouble) putOff(now time.Time, most time.Duration, spread float64) {
+	wait := min(retryFirst<<min(x.level, 16), most)
 	x.level++
-	x.notBefore = now.Add(shake(wait))
+	x.notBefore = now.Add(time.Duration(float64(wait) * spread))
 }
 
-// failed notes that a change could not be made.
-func (t troubles) failed(c engine.Change, now time.Time) {
-	x := t.of(c.ID, now)
-	x.why = c
-	x.putOff(now)
+const (
+	// outage is how many objects must fail, and none succeed, to look like a
+	// target that does not work at all. Then they are not to be waited for long
+	// after it works again.
+	outage     = 3
+	outageMost = 16 * time.Second
+)
+
+// failed notes changes that could not be made in one sync. They are tried again
+// together: some may need others.
+func (t troubles) failed(changes []engine.Change, others int, now time.Time) {
+	most, spread := retryMost, 1-jitter+2*jitter*rand.Float64()
+	if others == 0 && len(changes) >= outage {
+		most = outageMost
+	}
+	for _, c := range changes {
+		x := t.of(c.ID, now)
+		x.why = c
+		x.putOff(now, most, spread)
+	}
 }
 
 // healed notes that an object had to be put back.
@@ -94,7 +109,7 @@ func (t troubles) healed(id object.ID, now time.Time) {
 	}
 	x.heals = append(kept, now)
 	if len(x.heals) > freeHeals || x.level > 0 {
-		x.putOff(now)
+		x.putOff(now, retryMost, 1)
 	}
 }
 

@@ -163,13 +163,12 @@ func (l *loop) learn(j *job, set engine.ChangeSet, now time.Time) []engine.Chang
 		case engine.Unchanged:
 			l.right[c.ID] = true
 			l.troubles.applied(c.ID)
-		case engine.Failed:
-			if !j.interrupted {
-				l.troubles.failed(c, now)
-			}
 		case engine.Deleted:
 			delete(l.right, c.ID)
 		}
+	}
+	if !j.interrupted {
+		l.troubles.failed(only(set, engine.Failed), len(effects(set)), now)
 	}
 	return healed
 }
