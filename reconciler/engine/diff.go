@@ -79,10 +79,11 @@ func encode(v any) json.RawMessage {
 }
 
 // Write writes the difference as text, the summary last. colour, if not nil,
-// wraps a line that begins with a sign in what a terminal needs.
-func (d Difference) Write(w io.Writer, colour func(sign byte, line string) string) error {
+// wraps the line of an object, and what was and what is of a long value (as of
+// something deleted and created), in what a terminal needs.
+func (d Difference) Write(w io.Writer, colour func(Action, string) string) error {
 	if colour == nil {
-		colour = func(_ byte, line string) string { return line }
+		colour = func(_ Action, line string) string { return line }
 	}
 	var b strings.Builder
 	for _, o := range d.Objects {
@@ -113,7 +114,7 @@ func sign(a Action) string {
 	return " "
 }
 
-func (o ObjectDiff) write(b *strings.Builder, colour func(byte, string) string) {
+func (o ObjectDiff) write(b *strings.Builder, colour func(Action, string) string) {
 	mark := sign(o.Action)
 	if o.Action == Held || o.Action == Waiting {
 		tried := o.Tried
@@ -127,7 +128,7 @@ func (o ObjectDiff) write(b *strings.Builder, colour func(byte, string) string) 
 	if cols[2] != "" {
 		line += "  " + cols[2]
 	}
-	b.WriteString(colour(mark[0], line) + "\n")
+	b.WriteString(colour(o.Action, line) + "\n")
 	if cols[3] != "" {
 		b.WriteString("    " + cols[3] + "\n")
 	}
@@ -139,7 +140,7 @@ func (o ObjectDiff) write(b *strings.Builder, colour func(byte, string) string) 
 // inline is how long a value may be to stand in the line of its field.
 const inline = 60
 
-func (f FieldDiff) write(b *strings.Builder, colour func(byte, string) string) {
+func (f FieldDiff) write(b *strings.Builder, colour func(Action, string) string) {
 	was, is := lines(f.Old), lines(f.New)
 	if len(was) <= 1 && len(is) <= 1 && utf8.RuneCount(f.Old) <= inline && utf8.RuneCount(f.New) <= inline {
 		fmt.Fprintf(b, "      %s: %s → %s\n", printable(f.Path), value(f.Old), value(f.New))
@@ -154,17 +155,17 @@ func (f FieldDiff) write(b *strings.Builder, colour func(byte, string) string) {
 		return
 	}
 	was, is = middle(was, is)
-	write := func(sign byte, lines []string) {
+	write := func(a Action, lines []string) {
 		for i, l := range lines {
 			if i == maxLines {
 				fmt.Fprintf(b, "        … %d more lines\n", len(lines)-i)
 				return
 			}
-			b.WriteString(colour(sign, "      "+string(sign)+" "+cut(l)) + "\n")
+			b.WriteString(colour(a, "      "+sign(a)+" "+cut(l)) + "\n")
 		}
 	}
-	write('-', was)
-	write('+', is)
+	write(Deleted, was)
+	write(Created, is)
 }
 
 // How much of a long value is shown; JSON has all of it.

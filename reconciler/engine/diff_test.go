@@ -97,7 +97,19 @@ func TestDiffOfTexts(t *testing.T) {
 	}
 }
 
-// secrets are texts that no difference may show; each is hidden in some field.
+// TestDiffInColour: each line is wrapped by what it says.
+func TestDiffInColour(t *testing.T) {
+	t.Parallel()
+	before, after := map[string]any{"data": map[string]any{"a": "x\ny\n"}}, map[string]any{"data": map[string]any{"a": "x\nz\n"}}
+	var b strings.Builder
+	err := engine.Diff(edited(before, after, "ConfigMap")).Write(&b, func(a engine.Action, line string) string { return string(a) + "<" + line + ">" })
+	const want = "configured<~ n/ConfigMap/x  configured>\n    data.a changed\n      data.a:\ndeleted<      - y>\ncreated<      + z>\n1 configured\n"
+	if err != nil || b.String() != want {
+		t.Errorf("error %v, got\n%s", err, b.String())
+	}
+}
+
+// TestDiffRedacts hides a text in each place in which no difference may show it.
 func TestDiffRedacts(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"

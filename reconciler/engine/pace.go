@@ -17,9 +17,10 @@ const turn = time.Minute
 // defaultAtOnce is the share of cameras that may be dark at once.
 const defaultAtOnce = 0.1
 
-// group is a site or a node, as far as turns are concerned.
+// group is a site, a node or the whole cluster, as far as turns are concerned.
 type group struct {
 	name    string // "of site gate" or "on node n1"
+	least   int    // that may be dark at once
 	cameras int
 	taken   int       // turns
 	free    time.Time // when the first of them ends at the latest
@@ -28,7 +29,7 @@ type group struct {
 
 // limit is how many cameras of the group may be dark at once.
 func (g *group) limit(share float64) int {
-	return max(1, int(share*float64(g.cameras)+1e-9)) // 0.29 × 100 is 28.999…
+	return max(g.least, int(share*float64(g.cameras)+1e-9)) // 0.29 × 100 is 28.999…
 }
 
 func (g *group) take(until time.Time) {
@@ -39,8 +40,9 @@ func (g *group) take(until time.Time) {
 }
 
 // pace makes replacements of Pods that are ready wait for their turn: only so
-// many cameras of a site, and of a node, may be dark at once because of us. What
-// is not ready needs no turn, for nothing is lost.
+// many cameras of a site, of a node, and of the whole cluster (which may be a
+// hundred sites of one camera) may be dark at once because of us. What is not
+// ready needs no turn, for nothing is lost.
 func (p *planner) pace() {
 	if !slices.ContainsFunc(p.changes, Change.darkens) {
 		return
@@ -52,19 +54,19 @@ func (p *planner) pace() {
 		if !c.darkens() {
 			continue
 		}
-		site, node := groups[siteKey(c.Site)], groups[nodeKey(c.step.Live.Pod.Node)]
-		if why := p.stopped(site, share); why != "" {
+		site, node, all := groups[siteKey(c.Site)], groups[nodeKey(c.step.Live.Pod.Node)], groups[allKey]
+		if why := cmp.Or(p.stopped(site, share), p.stopped(all, share)); why != "" {
 			c.Action, c.Tried, c.Reason = Held, Replaced, why
 			p.waitsToo(*c)
 			continue
 		}
-		if g := busy(share, site, node); g != nil {
+		if g := busy(share, site, node, all); g != nil {
 			p.wake(g.free)
 			*c = c.wait(g.reason())
 			p.waitsToo(*c)
 			continue
 		}
-		for _, g := range []*group{site, node} {
+		for _, g := range []*group{site, node, all} {
 			g.take(p.options.Now.Add(turn))
 		}
 	}
@@ -120,15 +122,19 @@ func (p *planner) share() float64 {
 	return cmp.Or(p.options.AtOnce, policy, defaultAtOnce)
 }
 
-func siteKey(site string) string { return "site " + site }
-func nodeKey(node string) string { return "node " + node }
+// allKey is the group of all cameras. Two of them may always be dark: more than
+// one only where there is more than one site.
+const allKey = ""
+
+func siteKey(site string) string { return "of site " + site }
+func nodeKey(node string) string { return "on node " + node }
 
 // groups counts the cameras of sites and nodes, and the turns that are taken.
 func (p *planner) groups() map[string]*group {
-	groups := map[string]*group{}
-	get := func(key, name string) *group {
+	groups := map[string]*group{allKey: {name: "of the fleet", least: 2}}
+	get := func(key string) *group {
 		if groups[key] == nil {
-			groups[key] = &group{name: name}
+			groups[key] = &group{name: key, least: 1}
 		}
 		return groups[key]
 	}
@@ -136,41 +142,53 @@ func (p *planner) groups() map[string]*group {
 		if !isCamera(l) || p.want[l.ID] == nil && !p.kept(l.Site) {
 			continue
 		}
-		site, node := get(siteKey(l.Site), "of site "+l.Site), get(nodeKey(l.Pod.Node), "on node "+l.Pod.Node)
-		site.cameras++
-		node.cameras++
+		node := nodeKey(l.Pod.Node)
+		for _, key := range []string{siteKey(l.Site), node, allKey} {
+			get(key).cameras++
+		}
 		until, taken := p.turn(l)
 		if !taken {
 			continue
 		}
-		site.take(until)
 		if had, ok := p.options.Turns[l.ID]; ok { // it may move; the node is the one that it was taken from
-			node = get(nodeKey(had.Node), "on node "+had.Node)
+			node = nodeKey(had.Node)
 		}
-		node.take(until)
-	}
-	for i := range p.changes {
-		c := &p.changes[i]
-		if !c.heal || c.step.Live != nil || c.Camera == "" {
-			continue // of those that are missing, it is not known where they were
-		}
-		g := get(siteKey(c.Site), "of site "+c.Site)
-		g.cameras++
-		had, known := p.options.Turns[c.ID]
-		if until := had.Began.Add(turn); known && !had.Free && until.After(p.options.Now) {
-			g.take(until)
-			get(nodeKey(had.Node), "on node "+had.Node).take(until)
-		} else if c.Action == Created {
-			g.take(p.options.Now.Add(turn))
+		for _, key := range []string{siteKey(l.Site), node, allKey} {
+			get(key).take(until)
 		}
 	}
+	p.countMissing(get)
 	for id := range p.options.Lost {
 		if o := p.want[id]; o != nil {
-			g := get(siteKey(o.Site), "of site "+o.Site)
-			g.lost = append(g.lost, o.Camera)
+			site, all := get(siteKey(o.Site)), groups[allKey]
+			site.lost, all.lost = append(site.lost, o.Camera), append(all.lost, o.Site+"/"+o.Camera)
 		}
 	}
 	return groups
+}
+
+// countMissing counts the cameras whose Pod is not there: they had one.
+func (p *planner) countMissing(get func(string) *group) {
+	for i := range p.changes {
+		c := &p.changes[i]
+		if !c.heal || c.step.Live != nil || c.Camera == "" {
+			continue
+		}
+		keys := []string{siteKey(c.Site), allKey}
+		for _, key := range keys {
+			get(key).cameras++
+		}
+		until := p.options.Now.Add(turn)
+		if had, known := p.options.Turns[c.ID]; known && !had.Free && had.Began.Add(turn).After(p.options.Now) {
+			until = had.Began.Add(turn)
+			keys = append(keys, nodeKey(had.Node))
+		} else if c.Action != Created {
+			continue
+		}
+		for _, key := range keys {
+			get(key).take(until)
+		}
+	}
 }
 
 // turn tells whether a Pod takes a turn, and until when: it is young and not
@@ -193,17 +211,17 @@ func (p *planner) turn(l *Live) (until time.Time, taken bool) {
 // maxNamed is how many cameras a reason names.
 const maxNamed = 4
 
-// stopped says why a site's rollout stops: too many of the cameras that the
-// commit has replaced did not come back.
-func (p *planner) stopped(site *group, share float64) string {
-	if len(site.lost) <= site.limit(share) || p.options.Approved != "" && p.options.Approved == p.options.Commit {
+// stopped says why a rollout stops: too many of the cameras that the commit has
+// replaced did not come back.
+func (p *planner) stopped(g *group, share float64) string {
+	if len(g.lost) <= g.limit(share) || p.options.Approved != "" && p.options.Approved == p.options.Commit {
 		return ""
 	}
-	slices.Sort(site.lost)
-	names := strings.Join(site.lost[:min(len(site.lost), maxNamed)], ", ")
-	if more := len(site.lost) - maxNamed; more > 0 {
+	slices.Sort(g.lost)
+	names := strings.Join(g.lost[:min(len(g.lost), maxNamed)], ", ")
+	if more := len(g.lost) - maxNamed; more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
 	return fmt.Sprintf("%s %s that this commit has replaced did not come back (%s): fix the commit, or approve it: %s",
-		count(len(site.lost), "camera"), site.name, names, p.approve())
+		count(len(g.lost), "camera"), g.name, names, p.approve())
 }

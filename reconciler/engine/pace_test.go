@@ -162,6 +162,31 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// TestManySmallSites: no share of one camera is a camera, so all of them count together.
+func TestManySmallSites(t *testing.T) {
+	t.Parallel()
+	var cameras []Camera
+	for i := range 40 {
+		cameras = append(cameras, Camera{Site: fmt.Sprintf("s%02d", i), Name: "c"})
+	}
+	m := running(t, Result(cameras))
+	for _, c := range cameras {
+		record(m, podID(c.Site, c.Name), "edge-"+c.Site)
+	}
+	set := plan(t, m, restarted(cameras), engine.Options{})
+	if n := len(set.Of(engine.Replaced)); n != 4 || !strings.Contains(set.String(), "4 of 40 cameras of the fleet are being replaced; its turn comes") {
+		t.Errorf("%d replaced\n%s", n, set)
+	}
+	o := engine.Options{Commit: "bad", Lost: map[object.ID]bool{}}
+	for i := range 5 {
+		o.Lost[podID(cameras[i].Site, "c")] = true
+	}
+	set = plan(t, m, restarted(cameras), o)
+	if n := set.Counts(); n[engine.Held] != 80 || !strings.Contains(set.String(), "5 cameras of the fleet that this commit has replaced did not come back") {
+		t.Errorf("%v\n%s", n, set)
+	}
+}
+
 // TestPrice: what a commit costs is said before and after.
 func TestPrice(t *testing.T) {
 	t.Parallel()
