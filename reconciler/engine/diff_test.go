@@ -38,7 +38,7 @@ func TestDiffReads(t *testing.T) {
 - camfleet-gate/ConfigMap/camera-c11  deleted
     it is no longer in Git
 (~) camfleet-gate/ConfigMap/camera-c2  waiting  sites/gate/cameras.cue:12:2
-    to be configured: with its Pod: 2 of 11 cameras of site gate are being replaced; its turn comes
+    to be configured: 2 of 11 cameras of site gate are being replaced; its turn comes
       data[camera.json].url: "r" → "rtsp://x"
 + camfleet-gate/ConfigMap/camera-new  created  sites/gate/cameras.cue:7:2
     it is new

@@ -87,7 +87,7 @@ func (p *planner) waitsToo(pod Change) {
 		if id == config && len(restarting(changedFields(c.step.Live.Body, c.step.Want.Body))) == 0 {
 			continue // the worker reads it again, and goes on
 		}
-		c.Action, c.Tried, c.Reason = pod.Action, Configured, "with its Pod: "+pod.Reason
+		c.Action, c.Tried, c.Reason = pod.Action, Configured, pod.Reason
 	}
 }
 

@@ -134,7 +134,7 @@ func TestBreaker(t *testing.T) {
 	const why = "2 cameras of site gate that this commit has replaced did not come back (c1, c3): fix the commit, or approve it: camfleet approve bad1"
 	for _, c := range set.Of(engine.Held) {
 		pod := c.Kind == "Pod" && c.Tried == engine.Replaced && c.Reason == why
-		config := c.Kind == "ConfigMap" && c.Tried == engine.Configured && c.Reason == "with its Pod: "+why
+		config := c.Kind == "ConfigMap" && c.Tried == engine.Configured && c.Reason == why
 		if c.Site != "gate" || !pod && !config {
 			t.Error(c)
 		}
