@@ -79,7 +79,7 @@ func (c *Cluster) ToolImage() string { return c.Registry + "/" + toolImage }
 // PushNginx puts an image of Debian's nginx, as it is installed here, into the registry,
 // under a name such as nginx:1.28.
 func (c *Cluster) PushNginx(ctx context.Context, nameAndTag string) (string, error) {
-	path, err := exec.LookPath("nginx")
+	path, err := lookUp("nginx")
 	if err != nil {
 		return "", fmt.Errorf("%w: nginx (Debian: nginx-light; make setup installs it)", errMissing)
 	}

@@ -2,6 +2,7 @@ package realnode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -26,6 +27,9 @@ const (
 
 func nodeAddress(i int) string { return fmt.Sprintf("10.200.0.%d", 11+i) }
 
+// errKernel is a kernel that lacks something that nobody can install.
+var errKernel = errors.New("no real node: the kernel cannot do it")
+
 // addBridge makes the bridge with the addresses of the machine and of n nodes.
 func addBridge(ctx context.Context, n int) error {
 	steps := [][]string{
@@ -39,6 +43,9 @@ func addBridge(ctx context.Context, n int) error {
 	}
 	for _, args := range steps {
 		if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
+			if strings.Contains(string(out), "not supported") || strings.Contains(string(out), "Unknown device type") {
+				err = fmt.Errorf("%w: %w", errKernel, err)
+			}
 			return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
 		}
 	}

@@ -20,7 +20,7 @@ func first() (int, error) {
 	defer runtime.UnlockOSThread()
 	dir := os.TempDir()
 	if err := setUp(dir, hierarchies()); err != nil {
-		return 1, fmt.Errorf("setting up namespaces: %w", err)
+		return refused, fmt.Errorf("setting up namespaces: %w", err)
 	}
 	cmd := again(stageInside)
 	return run(cmd, func() (int, error) { return reap(cmd) })

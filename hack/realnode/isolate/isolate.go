@@ -21,12 +21,17 @@ import (
 	"testing"
 )
 
-// stage tells a test binary which of the three it is: "", stageFirst or stageInside.
+// stage tells a test binary which of the three it is: "", stageFirst or stageInside;
+// or that it is the outermost one after all, because the machine refused.
 const (
-	stage       = "CAMFLEET_ISOLATE_STAGE"
-	stageFirst  = "first"
-	stageInside = "inside"
+	stage        = "CAMFLEET_ISOLATE_STAGE"
+	stageFirst   = "first"
+	stageInside  = "inside"
+	stageRefused = "refused"
 )
+
+// refused is the exit code of a first process that could not set up its namespaces.
+const refused = 77
 
 // Main runs the tests in namespaces, or as they are where Missing says why not.
 // The result is the exit code.
@@ -40,7 +45,13 @@ func Main(m *testing.M) int {
 	if Missing() != nil {
 		return m.Run()
 	}
-	return say(outside())
+	code, err := outside()
+	if code == refused {
+		say(code, err)
+		os.Setenv(stage, stageRefused) //nolint:errcheck // the name is a good one
+		return m.Run()
+	}
+	return say(code, err)
 }
 
 // Inside tells whether this process is in namespaces of its own.
@@ -48,6 +59,9 @@ func Inside() bool { return os.Getenv(stage) == stageInside }
 
 // Missing is why this machine cannot do it.
 func Missing() error {
+	if os.Getenv(stage) == stageRefused {
+		return fmt.Errorf("the kernel refused namespaces, mounts or control groups; the first line of the output says which")
+	}
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("network and mount namespaces need root")
 	}
@@ -84,7 +98,7 @@ func outside() (int, error) {
 	defer groups.remove()
 	defer os.RemoveAll(dir) //nolint:errcheck // the next run tries again
 	if err := groups.create(); err != nil {
-		return 1, err
+		return refused, err
 	}
 	cmd := again(stageFirst)
 	cmd.Env = append(cmd.Env, "TMPDIR="+dir)
@@ -113,7 +127,7 @@ func again(as string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), stage+"="+as)
+	cmd.Env = append(os.Environ(), stage+"="+as, "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	return cmd
 }
 
@@ -126,7 +140,7 @@ func run(cmd *exec.Cmd, wait func() (int, error)) (int, error) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
-		return 1, fmt.Errorf("starting the tests in namespaces: %w", err)
+		return refused, fmt.Errorf("starting the tests in namespaces: %w", err)
 	}
 	done := make(chan struct{})
 	defer close(done)
