@@ -12,6 +12,7 @@ import (
 
 	"camfleet.dev/hack/cptest"
 	"camfleet.dev/hack/daemon"
+	"camfleet.dev/hack/realnode/isolate"
 )
 
 // Node is a real node: a kubelet with a containerd of its own.
@@ -30,6 +31,9 @@ func newNode(c *Cluster, i int) (*Node, error) {
 		if err := os.MkdirAll(filepath.Join(n.dir, d), 0o755); err != nil {
 			return nil, fmt.Errorf("making the folder of %s: %w", n.Name, err)
 		}
+	}
+	if err := isolate.Group(n.Name); err != nil {
+		return nil, err
 	}
 	if err := writeCNI(n.file("cni"), i); err != nil {
 		return nil, err
@@ -109,7 +113,7 @@ func (n *Node) kubeletConfig() object {
 		"authorization":  object{"mode": "AlwaysAllow"},
 
 		"containerRuntimeEndpoint": "unix://" + n.socket(),
-		"failCgroupV1":             false, "cgroupDriver": "cgroupfs", "cgroupsPerQOS": false, "enforceNodeAllocatable": []string{},
+		"failCgroupV1":             false, "cgroupDriver": "cgroupfs", "cgroupRoot": "/" + n.Name, "enforceNodeAllocatable": []string{},
 		"failSwapOn": false, "oomScoreAdj": 0,
 		"clusterDNS": []string{address}, "clusterDomain": "cluster.local", "resolvConf": n.file("resolv.conf"),
 		"podLogsDir": n.file("logs"), "volumePluginDir": n.file("plugins"),

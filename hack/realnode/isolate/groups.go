@@ -57,7 +57,7 @@ func (h *hierarchy) group(lines, super string) (string, bool) {
 		}
 		switch controllers := fields[1]; {
 		case h.unified() && controllers == "":
-			return "/", true // of version 2: groups with processes cannot have groups with controllers
+			return fields[2], true
 		case !h.unified() && controllers != "" && hasAll(super, controllers):
 			h.options = controllers
 			if strings.HasPrefix(controllers, "name=") {
@@ -86,7 +86,11 @@ type groups map[string]hierarchy // by path
 func newGroups(name string) groups {
 	g := groups{}
 	for _, h := range hierarchies() {
-		g[filepath.Join(h.point, h.own, name)] = h
+		own := h.own
+		if h.unified() {
+			own = "/" // groups with processes cannot have groups with controllers
+		}
+		g[filepath.Join(h.point, own, name)] = h
 	}
 	return g
 }
@@ -108,6 +112,10 @@ func (g groups) create() error {
 	}
 	return nil
 }
+
+// Group makes a control group of this name in every hierarchy, for a node to be
+// the root of its Pods' groups.
+func Group(name string) error { return newGroups(name).create() }
 
 // join moves this process into the groups.
 func (g groups) join() error {
