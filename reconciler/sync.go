@@ -14,7 +14,7 @@ const (
 	pauseShare            = 4
 	// besides is how long a sync is waited for before another one begins beside it.
 	besides = 500 * time.Millisecond
-	maxJobs = 2
+	maxJobs = 8
 )
 
 // targetChanged plans again soon.
@@ -47,7 +47,7 @@ func (l *loop) interrupt() {
 }
 
 // nextSync is when a sync may begin, if one is wanted. One that takes longer,
-// because Pods end or claims are made, does not keep healing back: a second
+// because Pods end or claims are made, does not keep healing back: another
 // one may run beside it, and takes nothing that is in the first one's hands.
 func (l *loop) nextSync() (time.Time, bool) {
 	if read := l.noted || l.readTry.failures > 0; !read || l.target == nil || !l.sync.set || len(l.jobs) == maxJobs {
@@ -114,6 +114,9 @@ func (l *loop) syncDone(j *job, set engine.ChangeSet) {
 	l.failed = len(failed) > 0
 	if !j.suspended {
 		l.plannedNext(now, first, set.Again)
+	}
+	if len(j.others) > 0 && len(effects(set))+len(only(set, engine.Failed)) == 0 {
+		return // it found nothing to do beside the others, who will say how things are
 	}
 	l.showSync(j, set, failed, now)
 	if !j.suspended {

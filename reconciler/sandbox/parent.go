@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,8 +17,11 @@ import (
 )
 
 const (
-	maxResult = 1 << 29 // bytes of JSON; 10,000 cameras are about 80 MB
-	maxStderr = 64 << 10
+	// A result may have so many bytes, and so many more for each byte of the
+	// commit: 1,000 cameras are 0.1 MiB of CUE and 13 MiB of objects. What is
+	// larger would be a bomb of another kind: for us, who read it.
+	leastResult, resultShare, mostResult = 32 << 20, 300, 256 << 20
+	maxStderr                            = 64 << 10
 )
 
 // run is one compilation: it returns the result, or a killedError when the child
@@ -43,19 +47,23 @@ func (c *Compiler) runIn(ctx context.Context, p *process, fsys fs.FS, req reques
 	timed, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	defer context.AfterFunc(timed, p.kill)()
+	p.stdout.bound(c.largest(fsys))
 	sent := send(p.stdin, fsys, req)
 	closed := p.stdin.Close()
 	<-p.ended
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	if p.stdout.over {
+		return nil, &killedError{why: fmt.Sprintf("its objects have more than %d MiB", p.stdout.max>>20), late: true}
+	}
 	if p.err != nil {
-		return nil, died(timed, deadline, c.memory(), p.err, p.stderr.String())
+		return nil, died(timed, deadline, c.memory(), p.err, string(p.stderr.content()))
 	}
 	if err := errors.Join(sent, closed); err != nil {
 		return nil, err
 	}
-	return receiveResult(p.stdout.Bytes())
+	return receiveResult(p.stdout.content())
 }
 
 // died says in a user's words why the child ended without a result.
@@ -79,14 +87,15 @@ func died(ctx context.Context, deadline time.Duration, memory uint64, err error,
 }
 
 // noMemory finds the words of Go's runtime, and of its race detector's, for
-// memory that the kernel refused.
+// memory that the kernel refused. A runtime that falls over it says SIGSEGV
+// first; the nil pointer of a program is a panic first.
 func noMemory(stderr string) bool {
 	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to allocate"} {
 		if strings.Contains(stderr, words) {
 			return true
 		}
 	}
-	return false
+	return strings.HasPrefix(firstLine(stderr), "SIGSEGV: segmentation violation")
 }
 
 // nearLimit tells whether the child used most of its memory: Go's runtime does
@@ -103,15 +112,30 @@ func firstLine(s string) string {
 }
 
 // limited is a buffer that takes max bytes and then refuses: a child that
-// prints without end is stopped by its broken pipe.
+// prints without end is stopped by its broken pipe. It does not embed its
+// buffer, whose ReadFrom would be used instead of Write.
 type limited struct {
-	bytes.Buffer
-	max int
+	mu   sync.Mutex // of what follows, until the child has ended
+	buf  bytes.Buffer
+	max  int
+	over bool
+}
+
+func (l *limited) bound(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.max = n
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > l.max {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.buf.Len()+len(p) > l.max {
+		l.over = true
 		return 0, io.ErrShortWrite
 	}
-	return l.Buffer.Write(p)
+	return l.buf.Write(p)
 }
+
+// content is what was written; nobody may write any more.
+func (l *limited) content() []byte { return l.buf.Bytes() }

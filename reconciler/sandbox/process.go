@@ -55,7 +55,7 @@ func (c *Compiler) startWith(namespaces uintptr) (*process, error) {
 	ctx, kill := context.WithCancel(context.Background())
 	p := &process{
 		cmd: exec.CommandContext(ctx, c.Command[0], c.Command[1:]...), kill: kill,
-		stdout: &limited{max: maxResult}, stderr: &limited{max: maxStderr}, ended: make(chan struct{}),
+		stdout: &limited{max: leastResult}, stderr: &limited{max: maxStderr}, ended: make(chan struct{}),
 	}
 	p.cmd.Env = []string{} // not nil: nil would hand on ours
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces}

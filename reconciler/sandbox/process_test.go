@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"syscall"
@@ -143,6 +144,42 @@ func TestDeadline(t *testing.T) {
 			t.Errorf("%v, want %v", got, c.want)
 		}
 	}
+}
+
+// A result that is too large is the fault of the site that makes it, and is
+// never held in our memory.
+func TestResultThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	c := newCompiler(t)
+	one, err := c.Compile(t.Context(), large(1, 1), compiler.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wire strings.Builder
+	if err := sendResult(&wire, one); err != nil {
+		t.Fatal(err)
+	}
+	c.result = wire.Len() + 50<<10
+	files := large(1, 1)
+	maps.Copy(files, renamed(large(1, 50), "sites/s0", "sites/heavy"))
+	res := compile(t, c, files)
+	if res.Broken || len(res.Problems) != 1 || res.Problems[0].Site != "heavy" || !strings.Contains(res.Problems[0].Message, "its objects have more than") {
+		t.Errorf("%+v", res.Problems)
+	}
+	if len(res.Objects) != len(one.Objects) {
+		t.Errorf("%d objects of the other site, want %d", len(res.Objects), len(one.Objects))
+	}
+}
+
+// renamed are the files of one folder, in another one.
+func renamed(files fstest.MapFS, from, to string) fstest.MapFS {
+	out := fstest.MapFS{}
+	for name, f := range files {
+		if rest, ok := strings.CutPrefix(name, from); ok {
+			out[to+rest] = &fstest.MapFile{Data: []byte(strings.ReplaceAll(string(f.Data), "/s0/", "/heavy/"))}
+		}
+	}
+	return out
 }
 
 // A bomb costs as little as its deadlines, and its site is named.

@@ -41,6 +41,7 @@ type Compiler struct {
 	Warm bool
 	Log  *slog.Logger
 
+	result       int         // for tests: the largest one
 	noNamespaces atomic.Bool // they are refused here
 	mu           sync.Mutex  // of what follows
 	idle         *process
@@ -51,7 +52,7 @@ const (
 	leastDeadline  = 20 * time.Second
 	deadlinePerMiB = 10 * time.Second
 	defaultMemory  = 1 << 30
-	maxScaled      = 64 << 20 // what a source reads at most
+	maxSize        = 64 << 20 // what a source reads at most
 	// One site is small: a probe that takes longer has found its culprit.
 	probeShare = 2
 )
@@ -175,6 +176,19 @@ func (c *Compiler) deadline(fsys fs.FS) time.Duration {
 	if c.Deadline != 0 {
 		return c.Deadline
 	}
+	return leastDeadline + time.Duration(size(fsys)>>10)*(deadlinePerMiB>>10)
+}
+
+// largest is how many bytes a result may have.
+func (c *Compiler) largest(fsys fs.FS) int {
+	if c.result != 0 {
+		return c.result
+	}
+	return int(min(leastResult+size(fsys)*resultShare, mostResult))
+}
+
+// size is how many bytes of a commit are sent to a child, about.
+func size(fsys fs.FS) int64 {
 	var bytes int64
 	_ = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error { // what is wrong with a file is found out later
 		if err != nil || !d.Type().IsRegular() || !slices.Contains(read, path.Ext(name)) {
@@ -185,7 +199,7 @@ func (c *Compiler) deadline(fsys fs.FS) time.Duration {
 		}
 		return nil
 	})
-	return leastDeadline + time.Duration(min(bytes, maxScaled)>>10)*(deadlinePerMiB>>10)
+	return min(bytes, maxSize)
 }
 
 func (c *Compiler) memory() uint64 {
