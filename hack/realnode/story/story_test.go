@@ -21,8 +21,11 @@ func TestStory(t *testing.T) {
 	w.step("a Pod is deleted, a process killed: healed, and the gaps are known", w.heals)
 	w.step("the CronJob makes a day file", w.makesDay)
 	w.step("a bad commit, a fix", w.breaksAndFixes)
+	w.step("a camera gets more memory in place", w.resizes)
 	w.step("a node is drained", w.drains)
-	w.step("every camera plays again", w.everyCameraPlays)
+	w.step("the page gets a password", w.closesDoor)
+	w.step("every camera plays again, for who has it", w.everyCameraPlays)
+	w.step("half of the cameras are taken away: held, approved", w.takesAway)
 }
 
 // applyByHand is what somebody does who has no reconciler: the compiled files are plain.

@@ -55,6 +55,7 @@ type world struct {
 	repo *sourcetest.Repo
 
 	gitURL string // of the repository, as Pods reach it
+	closed bool   // the page asks for a password
 }
 
 func newWorld(t *testing.T) *world {
