@@ -1,6 +1,6 @@
 // Package cluster is the engine's Cluster on a Kubernetes API.
 //
-//	informers (our labels only, stripped) ─► List    no request at all
+//	watches (our labels only, stripped) ─► List    no request at all
 //	Apply(Step) ─► server-side apply, create, delete    one request for most steps
 //
 // It holds no policy: what happens to which object, and in which order, the
@@ -28,7 +28,7 @@ type Cluster struct {
 	// Kinds that are watched and applied; nil means Kinds().
 	Kinds []Kind
 	// Changed, if set, is called whenever an object of the fleet changes, from
-	// the goroutines of the informers: it must not block.
+	// the goroutines of the watches: it must not block.
 	Changed func()
 	// Patience is how long a step waits for a Pod to be gone; 0 means 90 s.
 	Patience time.Duration
@@ -64,34 +64,30 @@ func Client(config *rest.Config) (dynamic.Interface, error) {
 	return client, nil
 }
 
-// List implements engine.Cluster, from the informers' caches. The first call
-// for a fleet starts them, and waits until they have seen everything.
+// List implements engine.Cluster, from what its watches have shown. The first
+// call for a fleet starts them, and waits until they have seen everything.
 func (c *Cluster) List(ctx context.Context, fleet string) ([]engine.Live, error) {
-	w, err := c.watch(fleet)
-	if err != nil {
-		return nil, err
-	}
+	w := c.watch(fleet)
 	ctx, cancel := context.WithTimeoutCause(ctx, orElse(c.Sync, defaultSync), fmt.Errorf("the API server took too long"))
 	defer cancel()
-	if err := w.synced(ctx, c.kinds()); err != nil {
+	if err := w.synced(ctx); err != nil {
 		return nil, err
 	}
 	return w.list(), nil
 }
 
 // watch is the watch of a fleet, begun if need be.
-func (c *Cluster) watch(fleet string) (*watch, error) {
+func (c *Cluster) watch(fleet string) *watch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.watched != nil && c.watched.fleet == fleet {
-		return c.watched, nil
+		return c.watched
 	}
 	if c.watched != nil {
 		c.watched.close() // the fleet's uid was changed
 	}
-	var err error
-	c.watched, err = newWatch(c.Client, c.kinds(), fleet, c.Log, c.Changed)
-	return c.watched, err
+	c.watched = newWatch(c.Client, c.kinds(), fleet, c.Log, c.Changed)
+	return c.watched
 }
 
 func (c *Cluster) kinds() []Kind {
@@ -107,7 +103,8 @@ func (c *Cluster) current() *watch {
 	return c.watched
 }
 
-// Close stops watching, and waits until nothing of it runs any more.
+// Close stops watching, and waits until nothing of it runs any more, but not
+// for ever: see closing.
 func (c *Cluster) Close() {
 	c.mu.Lock()
 	w, r := c.watched, c.events

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
-	"k8s.io/client-go/tools/cache"
 
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/engine"
@@ -63,12 +62,8 @@ func newEntry(u *unstructured.Unstructured) (*entry, error) {
 
 // stripper turns what a watch brings into entries. An object whose managed
 // fields cannot be read is one of which we own nothing: it is applied again.
-func stripper(log *slog.Logger) cache.TransformFunc {
-	return func(obj any) (any, error) {
-		u, ok := obj.(*unstructured.Unstructured)
-		if !ok {
-			return obj, nil // an entry already
-		}
+func stripper(log *slog.Logger) func(*unstructured.Unstructured) *entry {
+	return func(u *unstructured.Unstructured) *entry {
 		e, err := newEntry(u)
 		if err != nil {
 			log.Warn("it is not read as a whole", "object", e.live.ID, "error", err)
@@ -76,7 +71,7 @@ func stripper(log *slog.Logger) cache.TransformFunc {
 				e.live.Body = []byte("{}")
 			}
 		}
-		return e, nil
+		return e
 	}
 }
 

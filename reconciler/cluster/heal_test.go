@@ -266,8 +266,8 @@ func TestNodes(t *testing.T) {
 		patch(`{"status":{"conditions":[{"type":"Ready","lastHeartbeatTime":"`+at+`"}]}}`, "status")
 	}
 	version := func() string {
-		obj, _, _ := w.watched.nodes.informer.GetStore().GetByKey(name)
-		return obj.(*nodeEntry).ResourceVersion
+		e, _ := w.watched.nodes.get(place{name: name})
+		return e.ResourceVersion
 	}
 	before, at := woken.Load(), version()
 	heartbeat("2026-01-01T00:01:00Z")
@@ -324,7 +324,7 @@ func TestObserve(t *testing.T) {
 	if len(o.CronJobs) != 2 || o.CronJobs[1].Camera != "north" || o.CronJobs[1].TimeZone != "Europe/Berlin" || o.CronJobs[1].Schedule == "" {
 		t.Errorf("CronJobs: %+v", o.CronJobs)
 	}
-	if c := o.Claims[0]; c.Wanted != "3Ti" || c.Capacity == "" {
+	if c := o.Claims[0]; c.Wanted != "30Ti" || c.Capacity == "" {
 		t.Errorf("claim: %+v", c)
 	}
 	if len(o.Nodes) < 2 || !o.Nodes[0].Ready && !o.Nodes[1].Ready || len(o.Warnings) > 0 {

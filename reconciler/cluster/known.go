@@ -7,8 +7,8 @@ import (
 	"camfleet.dev/compiler/object"
 )
 
-// lag is how long an informer may be behind what we wrote, before we believe
-// the informer.
+// lag is how long a watch may be behind what we wrote, before we believe
+// the watch.
 const lag = 30 * time.Second
 
 type written struct {
@@ -28,7 +28,7 @@ func (w *watch) move() {
 }
 
 // wrote takes up the answer to a write, so that who reads next reads it,
-// however far behind the informer is.
+// however far behind the watch is.
 func (w *watch) wrote(want *object.Object, e *entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -43,21 +43,13 @@ func (w *watch) wrote(want *object.Object, e *entry) {
 	w.move()
 }
 
-// cached is what the informer shows, or nil.
+// cached is what a watch shows, or nil.
 func (w *watch) cached(id object.ID) *entry {
-	informer := w.informers[name{id.APIVersion, id.Kind}]
-	if informer == nil {
+	s := w.shelves[name{id.APIVersion, id.Kind}]
+	if s == nil {
 		return nil
 	}
-	key := id.Name
-	if id.Namespace != "" {
-		key = id.Namespace + "/" + id.Name
-	}
-	obj, ok, err := informer.GetStore().GetByKey(key)
-	if !ok || err != nil {
-		return nil
-	}
-	e, _ := obj.(*entry)
+	e, _ := s.get(place{id.Namespace, id.Name})
 	return e
 }
 
@@ -68,7 +60,7 @@ func (w *watch) get(id object.ID) *entry {
 	return w.newest(id, w.cached(id))
 }
 
-// newest chooses between what an informer shows and what we wrote. The caller holds mu.
+// newest chooses between what a watch shows and what we wrote. The caller holds mu.
 func (w *watch) newest(id object.ID, cached *entry) *entry {
 	p, ok := w.written[id]
 	switch {
@@ -110,18 +102,20 @@ func (w *watch) all() []*entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []*entry
-	for _, informer := range w.informers {
-		for _, obj := range informer.GetStore().List() {
-			if e, ok := obj.(*entry); ok {
-				out = append(out, w.newest(e.live.ID, e))
+	both := map[object.ID]bool{} // shown, and written
+	for _, s := range w.shelves {
+		s.each(func(e *entry) {
+			if _, ok := w.written[e.live.ID]; ok {
+				both[e.live.ID] = true
+				e = w.newest(e.live.ID, e)
 			}
-		}
+			out = append(out, e)
+		})
 	}
+	// Not by looking into the shelves again: they go on meanwhile.
 	for id := range w.written {
-		if w.cached(id) == nil {
-			if e := w.newest(id, nil); e != nil {
-				out = append(out, e)
-			}
+		if e := w.newest(id, nil); e != nil && !both[id] {
+			out = append(out, e)
 		}
 	}
 	return out

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -71,19 +72,30 @@ type traffic struct {
 	fault func(n int, r *http.Request) (send bool, answer *http.Response, err error)
 	next  http.RoundTripper
 	// refuse is a path that is forbidden: set before the first use.
-	refuse string
-	hang   atomic.Bool // writes of Events are not answered
+	refuse  string
+	cut     chan struct{} // closing it ends all watches
+	expire  int           // so many watches are told that they are too old
+	gone    atomic.Bool   // no connection
+	refused atomic.Int64
+	hang    atomic.Bool // writes of Events are not answered
 }
 
 func (c *traffic) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.refuse != "" && r.URL.Path == c.refuse {
 		return fault{code: apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("injected"))}.answer(), nil
 	}
+	if c.gone.Load() {
+		c.refused.Add(1)
+		return nil, syscall.ECONNREFUSED
+	}
 	if c.hang.Load() && strings.HasSuffix(r.URL.Path, "/events") {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
-	// What informers do: they watch, or list whole kinds.
+	if strings.Contains(r.URL.RawQuery, "watch=true") {
+		return c.watch(r)
+	}
+	// What lists whole kinds is the beginning of a watch.
 	if q := r.URL.RawQuery; r.Method == http.MethodGet && (strings.Contains(q, "labelSelector=") || strings.Contains(q, "watch=true") || strings.HasSuffix(r.URL.Path, "/nodes")) {
 		return c.next.RoundTrip(r)
 	}
@@ -109,6 +121,32 @@ func (c *traffic) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
+// watch passes the request of a watch on. Once it was cut, it is answered that
+// what the client knows is too old to go on with.
+func (c *traffic) watch(r *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	cut := c.cut
+	expired := c.expire > 0 && r.URL.Query().Get("resourceVersion") != ""
+	if expired {
+		c.expire--
+	}
+	c.mu.Unlock()
+	if expired {
+		return fault{code: apierrors.NewResourceExpired("injected")}.answer(), nil
+	}
+	sent, err := c.next.RoundTrip(r)
+	if err == nil && cut != nil {
+		go func() {
+			select {
+			case <-cut:
+				sent.Body.Close()
+			case <-r.Context().Done():
+			}
+		}()
+	}
+	return sent, err
+}
+
 // take returns the requests since the last take.
 func (c *traffic) take() []string {
 	c.mu.Lock()
@@ -122,6 +160,12 @@ func (c *traffic) take() []string {
 func newWorld(t *testing.T, cameras ...string) *world {
 	t.Helper()
 	cp := shared.Get(t)
+	return newWorldOn(t, cp, token(t, cp), cameras...)
+}
+
+// newWorldOn is newWorld on another control plane.
+func newWorldOn(t *testing.T, cp *cptest.Cluster, token string, cameras ...string) *world {
+	t.Helper()
 	id := strings.ToLower(rand.Text()[:10])
 	w := &world{T: t, fleet: "uid-" + id, site: "s" + id, traffic: &traffic{}}
 	w.files = fstest.MapFS{
@@ -132,13 +176,13 @@ func newWorld(t *testing.T, cameras ...string) *world {
 	for _, c := range cameras {
 		w.camera(c, `url: "rtsp://10.0.0.1/`+c+`"`)
 	}
-	w.write("site", `site: schema.#Site & {cluster: "home", timeZone: "Europe/Berlin", storage: {size: "3Ti", accessMode: "ReadWriteMany"}}`)
+	w.write("site", `site: schema.#Site & {cluster: "home", timeZone: "Europe/Berlin", storage: {size: "30Ti", accessMode: "ReadWriteMany"}}`)
 	config := &rest.Config{Host: cp.Host, BearerToken: cp.AdminToken, TLSClientConfig: rest.TLSClientConfig{CAData: cp.CA}}
 	var err error
 	if w.admin, err = Client(config); err != nil {
 		t.Fatal(err)
 	}
-	config.BearerToken = token(t, cp)
+	config.BearerToken = token
 	config.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
 		w.traffic.next = next
 		return w.traffic
@@ -173,12 +217,16 @@ func (w *world) camera(name, body string) {
 func newPendingWorld(t *testing.T, cameras ...string) *world {
 	t.Helper()
 	w := newWorld(t)
+	w.pend(cameras...)
+	return w
+}
+
+func (w *world) pend(cameras ...string) {
 	w.pending = true
 	w.write("edges", `site: schema.#Site & {edges: nowhere: {arch: "arm64", capacity: {cpu: "4", memory: "4Gi"}}}`)
 	for _, c := range cameras {
 		w.camera(c, `url: "rtsp://10.0.0.1/`+c+`"`)
 	}
-	return w
 }
 
 func (w *world) compile() *object.Result {

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -12,22 +11,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
-	"k8s.io/client-go/tools/cache"
 )
 
 // nodes is what is known of the cluster's machines. Who may not read them does
 // without: then no node is ever gone.
 type nodes struct {
-	informer cache.SharedIndexInformer
-	log      *slog.Logger
-	changed  func() // may be nil
+	*shelf[*nodeEntry]
+	changed func() // may be nil
 
-	mu      sync.Mutex
-	trouble trouble
 	// missing is since when there is no node of a name that Pods are bound to.
-	missing map[string]time.Time
+	missing struct {
+		sync.Mutex
+		since map[string]time.Time
+	}
 }
 
 // nodeEntry is what the cache keeps of a node.
@@ -36,56 +32,18 @@ type nodeEntry struct {
 	Node
 }
 
-// trouble is the last error of a watch. It is told again and again as long as
-// it stands, so that an old one says nothing.
-type trouble struct {
-	err error
-	at  time.Time
+func newNodes(log *slog.Logger, changed func()) *nodes {
+	n := &nodes{changed: changed}
+	n.missing.since = map[string]time.Time{}
+	n.shelf = &shelf[*nodeEntry]{
+		resource: "nodes", log: log, strip: stripNode, shown: n.shown,
+		entries: map[place]*nodeEntry{}, full: make(chan struct{}),
+	}
+	return n
 }
 
-// fresh is longer than client-go waits before it tries again.
-const fresh = 75 * time.Second
-
-func (t trouble) now() error {
-	if t.err != nil && time.Since(t.at) < fresh {
-		return t.err
-	}
-	return nil
-}
-
-func newNodes(client dynamic.Interface, log *slog.Logger, changed func()) (*nodes, error) {
-	n := &nodes{log: log, changed: changed, missing: map[string]time.Time{}}
-	resource := Kind{APIVersion: "v1", Kind: "Node", Resource: "nodes"}.resource()
-	n.informer = dynamicinformer.NewFilteredDynamicInformer(client, resource, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
-	if err := n.informer.SetTransform(n.strip); err != nil {
-		return nil, fmt.Errorf("watching nodes: %w", err)
-	}
-	err := n.informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-		log.Warn("cannot watch; it is tried again", "resource", "nodes", "error", err)
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.trouble = trouble{err, time.Now()}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("watching nodes: %w", err)
-	}
-	_, err = n.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { n.shown(nil, obj, false) },
-		UpdateFunc: func(old, obj any) { n.shown(old, obj, false) },
-		DeleteFunc: func(obj any) { n.shown(nil, obj, true) },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("watching nodes: %w", err)
-	}
-	return n, nil
-}
-
-// strip drops all but what says whether a node works.
-func (n *nodes) strip(obj any) (any, error) {
-	u, ok := obj.(*unstructured.Unstructured)
-	if !ok {
-		return obj, nil
-	}
+// stripNode drops all but what says whether a node works.
+func stripNode(u *unstructured.Unstructured) *nodeEntry {
 	e := &nodeEntry{
 		ObjectMeta: metav1.ObjectMeta{Name: u.GetName(), ResourceVersion: u.GetResourceVersion()},
 		Node:       Node{Name: u.GetName(), Since: u.GetCreationTimestamp().Time},
@@ -108,43 +66,30 @@ func (n *nodes) strip(obj any) (any, error) {
 			e.Message = shortened(message)
 		}
 	}
-	return e, nil
+	return e
 }
 
 // shown takes up an event. A heartbeat changes nothing that is kept.
-func (n *nodes) shown(old, obj any, gone bool) {
-	if d, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = d.Obj
-	}
-	e, ok := obj.(*nodeEntry)
-	if !ok {
-		return
-	}
-	n.mu.Lock()
+func (n *nodes) shown(old, now *nodeEntry, gone bool) {
+	n.missing.Lock()
 	if gone {
-		n.missing[e.Node.Name] = time.Now()
+		n.missing.since[now.Node.Name] = time.Now()
 	} else {
-		delete(n.missing, e.Node.Name)
+		delete(n.missing.since, now.Node.Name)
 	}
-	n.mu.Unlock()
-	before, _ := old.(*nodeEntry)
-	if n.changed != nil && (before == nil || before.Ready != e.Ready || before.Drained != e.Drained || before.Since != e.Since) {
+	n.missing.Unlock()
+	if n.changed != nil && (old == nil || old.Ready != now.Ready || old.Drained != now.Drained || !old.Since.Equal(now.Since)) {
 		n.changed()
 	}
 }
 
 // all are the nodes, sorted by name; nil as long as they are not known.
 func (n *nodes) all() []Node {
-	if !n.informer.HasSynced() {
+	if !n.synced() {
 		return nil
 	}
-	list := n.informer.GetStore().List()
-	out := make([]Node, 0, len(list))
-	for _, obj := range list {
-		if e, ok := obj.(*nodeEntry); ok {
-			out = append(out, e.Node)
-		}
-	}
+	var out []Node
+	n.each(func(e *nodeEntry) { out = append(out, e.Node) })
 	slices.SortFunc(out, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
@@ -152,30 +97,28 @@ func (n *nodes) all() []Node {
 // gone is since when the node of this name does not answer, or does not exist;
 // zero if all is well, or unknown.
 func (n *nodes) gone(name string) time.Time {
-	if name == "" || !n.informer.HasSynced() {
+	if name == "" || !n.synced() {
 		return time.Time{}
 	}
-	if obj, ok, err := n.informer.GetStore().GetByKey(name); ok && err == nil {
-		if e, ok := obj.(*nodeEntry); ok && !e.Ready {
-			return e.Since
+	if e, ok := n.get(place{name: name}); ok {
+		if e.Ready {
+			return time.Time{}
 		}
-		return time.Time{}
+		return e.Since
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	since, ok := n.missing[name]
+	n.missing.Lock()
+	defer n.missing.Unlock()
+	since, ok := n.missing.since[name]
 	if !ok {
 		since = time.Now()
-		n.missing[name] = since
+		n.missing.since[name] = since
 	}
 	return since
 }
 
 // warning says why nodes are not known; "" when they are.
 func (n *nodes) warning() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if err := n.trouble.now(); err != nil {
+	if err := n.troubled(); err != nil {
 		return fmt.Sprintf("nodes cannot be watched, so that nobody sees when one is gone: %v", err)
 	}
 	return ""

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"camfleet.dev/compiler/object"
@@ -78,12 +77,12 @@ func (w *watch) warnings(entries []*entry) []string {
 	if said := w.nodes.warning(); said != "" {
 		out = append(out, said)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, resource := range slices.Sorted(maps.Keys(w.trouble)) {
-		if err := w.trouble[resource].now(); err != nil {
-			out = append(out, fmt.Sprintf("%s cannot be watched, so that what is known of them gets old: %v", resource, err))
+	var troubled []string
+	for _, s := range w.shelves {
+		if err := s.troubled(); err != nil {
+			troubled = append(troubled, fmt.Sprintf("%s cannot be watched, so that what is known of them gets old: %v", s.resource, err))
 		}
 	}
-	return out
+	slices.Sort(troubled)
+	return append(out, troubled...)
 }

@@ -9,10 +9,7 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
-	"k8s.io/client-go/tools/cache"
 
 	"camfleet.dev/compiler/object"
 )
@@ -22,117 +19,98 @@ func selector(fleet string) string {
 	return object.LabelManagedBy + "=" + object.ManagedBy + "," + object.LabelFleet + "=" + fleet
 }
 
-// watch is what is known of one fleet's objects: what its informers show, and
+// watch is what is known of one fleet's objects: what its watches show, and
 // what we wrote since.
 type watch struct {
-	fleet     string
-	log       *slog.Logger
-	informers map[name]cache.SharedIndexInformer
-	nodes     *nodes
-	stop      context.CancelFunc
-	running   sync.WaitGroup
-	changed   func() // may be nil
+	fleet   string
+	log     *slog.Logger
+	shelves map[name]*shelf[*entry]
+	nodes   *nodes
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	changed func() // may be nil
 
 	mu      sync.Mutex
-	written map[object.ID]written // and not shown by an informer yet
+	written map[object.ID]written // and not shown by a watch yet
 	settled map[object.ID]settled
-	moved   chan struct{}      // closed, and made anew, whenever something changes
-	trouble map[string]trouble // by resource: why it cannot be watched
+	moved   chan struct{} // closed, and made anew, whenever something changes
 }
 
 // name names a kind.
 type name struct{ apiVersion, kind string }
 
-func newWatch(client dynamic.Interface, kinds []Kind, fleet string, log *slog.Logger, changed func()) (*watch, error) {
+func newWatch(client dynamic.Interface, kinds []Kind, fleet string, log *slog.Logger, changed func()) *watch {
 	ctx, cancel := context.WithCancel(context.Background()) // until close
 	w := &watch{
-		fleet: fleet, log: log, changed: changed, stop: cancel, informers: map[name]cache.SharedIndexInformer{},
-		written: map[object.ID]written{}, settled: map[object.ID]settled{}, moved: make(chan struct{}), trouble: map[string]trouble{},
+		fleet: fleet, log: log, changed: changed, stop: cancel, shelves: map[name]*shelf[*entry]{}, nodes: newNodes(log, changed),
+		written: map[object.ID]written{}, settled: map[object.ID]settled{}, moved: make(chan struct{}),
 	}
 	for _, k := range kinds {
-		informer := dynamicinformer.NewFilteredDynamicInformer(client, k.resource(), metav1.NamespaceAll, 0, cache.Indexers{},
-			func(o *metav1.ListOptions) { o.LabelSelector = selector(fleet) }).Informer()
-		if err := w.prepare(k, informer); err != nil {
-			cancel()
-			return nil, fmt.Errorf("watching %s: %w", k.Resource, err)
+		w.shelves[name{k.APIVersion, k.Kind}] = &shelf[*entry]{
+			resource: k.Resource, log: log, strip: stripper(log), shown: w.shown, entries: map[place]*entry{}, full: make(chan struct{}),
 		}
-		w.informers[name{k.APIVersion, k.Kind}] = informer
 	}
-	var err error
-	if w.nodes, err = newNodes(client, log, changed); err != nil {
-		cancel()
-		return nil, err
+	for _, k := range kinds {
+		s := w.shelves[name{k.APIVersion, k.Kind}]
+		w.running.Go(func() { s.run(ctx, client.Resource(k.resource()), client, selector(fleet)) })
 	}
-	for _, informer := range w.informers {
-		w.running.Go(func() { informer.RunWithContext(ctx) })
-	}
-	w.running.Go(func() { w.nodes.informer.RunWithContext(ctx) })
-	return w, nil
+	w.running.Go(func() { w.nodes.run(ctx, client.Resource(nodeKind.resource()), client, "") })
+	return w
 }
 
-func (w *watch) prepare(k Kind, informer cache.SharedIndexInformer) error {
-	if err := informer.SetTransform(stripper(w.log)); err != nil {
-		return err
-	}
-	err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-		w.log.Warn("cannot watch; it is tried again", "resource", k.Resource, "error", err)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.trouble[k.Resource] = trouble{err, time.Now()}
-	})
-	if err != nil {
-		return err
-	}
-	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { w.shown(nil, obj, false) },
-		UpdateFunc: func(old, obj any) { w.shown(old, obj, false) },
-		DeleteFunc: func(obj any) { w.shown(nil, obj, true) },
-	})
-	return err
-}
+var nodeKind = Kind{APIVersion: "v1", Kind: "Node", Resource: "nodes", ClusterWide: true}
+
+// closing is how long the end is waited for. Client-go sleeps between two tries
+// to reach an API server, and nothing wakes it; what is left then does nothing
+// any more but to end.
+const closing = 2 * time.Second
 
 // close ends the watching, and waits for its end.
 func (w *watch) close() {
 	w.stop()
-	w.running.Wait()
+	ended := make(chan struct{})
+	go func() {
+		w.running.Wait()
+		close(ended)
+	}()
+	timer := time.NewTimer(closing)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+		w.log.Debug("a watch sleeps; it ends when it wakes up")
+	}
 }
 
-// synced waits until every informer has shown all there is. It does not wait
-// for nodes: who may not read them does without.
-func (w *watch) synced(ctx context.Context, kinds []Kind) error {
-	var all []cache.InformerSynced
-	for _, informer := range w.informers {
-		all = append(all, informer.HasSynced)
-	}
-	if cache.WaitForCacheSync(ctx.Done(), all...) {
-		return nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// synced waits until every watch has shown all there is. It does not wait for
+// nodes: who may not read them does without.
+func (w *watch) synced(ctx context.Context) error {
 	var missing []string
-	for _, k := range kinds {
-		if !w.informers[name{k.APIVersion, k.Kind}].HasSynced() {
+	for _, s := range w.shelves {
+		select {
+		case <-s.full:
+			continue
+		default:
+		}
+		select {
+		case <-s.full:
+		case <-ctx.Done():
 			why := "no answer yet"
-			if err := w.trouble[k.Resource].err; err != nil {
+			if err := s.troubled(); err != nil {
 				why = err.Error()
 			}
-			missing = append(missing, k.Resource+" ("+why+")")
+			missing = append(missing, s.resource+" ("+why+")")
 		}
+	}
+	if len(missing) == 0 {
+		return nil
 	}
 	slices.Sort(missing)
 	return fmt.Errorf("waiting to see %s: %w", strings.Join(missing, ", "), context.Cause(ctx))
 }
 
-// shown takes up an event of an informer.
-func (w *watch) shown(old, obj any, gone bool) {
-	if d, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = d.Obj
-	}
-	e, ok := obj.(*entry)
-	if !ok {
-		return
-	}
-	before, _ := old.(*entry)
+// shown takes up what a watch shows.
+func (w *watch) shown(before, e *entry, gone bool) {
 	w.mu.Lock()
 	if p, ok := w.written[e.live.ID]; ok {
 		if !gone && p.entry.UID == e.UID && (before == nil || p.entry.newer(before)) {
