@@ -70,11 +70,11 @@ func TestOneFailureDelaysNobodyElse(t *testing.T) {
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	down := true
+	down, tries := true, 0
 	w.onApply = func(context.Context, engine.Step) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if down {
+		if tries++; down {
 			return errors.New("no route to host")
 		}
 		return nil
@@ -87,6 +87,11 @@ func TestOutage(t *testing.T) {
 	if s := w.Status(); s.State != status.Failing || len(s.Failed) != 18 {
 		t.Fatalf("%s %d", s.State, len(s.Failed))
 	}
+	w.mu.Lock()
+	if tries < 150 || tries > 400 {
+		t.Errorf("%d tries in an hour, want one every 16 s or 20 s", tries)
+	}
+	w.mu.Unlock()
 	w.note(func() { down = false })
 	w.step(18 * time.Second)
 	if s := w.Status(); s.State != status.Synced {
