@@ -15,6 +15,7 @@
 // when it ends. What Pods are to reach listens on Cluster.Address.
 //
 // It needs root, Debian's runc, containernetworking-plugins, iptables and iproute2
-// (hack/setup.sh), and hack/realnode/build.sh. Where that is missing a test is
-// skipped, and says what; with CI set, and root, it fails.
+// (hack/setup.sh), hack/controlplane/build.sh and hack/realnode/build.sh. Where that is
+// missing a test is skipped, and says what; with CI set, or CAMFLEET_CONTROLPLANE=require,
+// it fails for what could be installed or built.
 package realnode

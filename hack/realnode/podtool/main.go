@@ -33,7 +33,7 @@ func main() {
 	}
 }
 
-func serve(ctx context.Context, address string) error {
+func handler() http.Handler {
 	mux := http.NewServeMux()
 	for path, answer := range map[string]func(*http.Request) (string, error){
 		"/":       func(*http.Request) (string, error) { return os.Hostname() },
@@ -48,7 +48,11 @@ func serve(ctx context.Context, address string) error {
 			fmt.Fprint(w, text)
 		})
 	}
-	server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	return mux
+}
+
+func serve(ctx context.Context, address string) error {
+	server := &http.Server{Addr: address, Handler: handler(), ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		<-ctx.Done()
 		server.Close() //nolint:errcheck // the program ends
