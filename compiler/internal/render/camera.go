@@ -77,8 +77,10 @@ func (r *renderer) cameraPod(name string, c schema.Camera) *corev1.Pod {
 		Resources:       r.cameraResources(name, c.Resources),
 		SecurityContext: locked(),
 		// Ready means that video is being recorded. Alive means only that the
-		// process answers: restarting it does not mend a camera.
-		ReadinessProbe: probe("/readyz", "live", 10, 3),
+		// process answers: restarting it does not mend a camera. A first segment takes
+		// longer than the first probe; the next comes soon, because whoever replaces
+		// cameras in turns waits for it. Not ready is after half a minute only.
+		ReadinessProbe: probe("/readyz", "live", 3, 10),
 		LivenessProbe:  probe("/livez", "live", 30, 4),
 	}}
 	r.schedule(&spec, c.Edge)
