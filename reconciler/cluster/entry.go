@@ -21,6 +21,7 @@ type entry struct {
 	live              engine.Live
 	ours              bool      // we have applied it, at least once
 	owner             types.UID // of its controller, "" without one
+	made              bool      // that controller makes objects, and is not a camera's ConfigMap
 	by                string    // who has applied it, unless it is ours
 	state             state     // nil for kinds whose status nobody asks for
 }
@@ -43,7 +44,7 @@ func newEntry(u *unstructured.Unstructured) (*entry, error) {
 		},
 	}
 	if owner := metav1.GetControllerOfNoCopy(u); owner != nil {
-		e.owner = owner.UID
+		e.owner, e.made = owner.UID, owner.Kind != "ConfigMap"
 	}
 	var errState, err error
 	e.state, errState = newState(u)
@@ -81,7 +82,7 @@ func stripper(log *slog.Logger) func(*unstructured.Unstructured) *entry {
 // Deployment's Pods, too) is that controller's.
 func (e *entry) foreign() bool {
 	return e.live.Kind == "Pod" && e.live.Role == object.RoleTask || e.live.Kind == "ConfigMap" && e.Name == "assignments" ||
-		e.owner != "" && !e.ours
+		e.made && !e.ours
 }
 
 // forged tells whether an entry has our labels, and was never applied by us:

@@ -82,6 +82,28 @@ func TestMadeByControllers(t *testing.T) {
 	}
 }
 
+// TestManagersForgotten: a Pod whose managedFields somebody has emptied is taken over again, and stays.
+func TestManagersForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "north")
+	r := w.compile()
+	w.mustSync(r)
+	id := w.id("Pod", "camera-north")
+	before := w.see(id.Kind, id.Name)
+	patch := []byte(`{"metadata":{"managedFields":[{}]}}`)
+	if _, err := w.api(id).Patch(t.Context(), id.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.until("it is seen", func() bool { return len(w.plan(r).Changed().Changes) > 0 })
+	if c := find(w.mustSync(r), id); c.Action != engine.Configured {
+		t.Errorf("it is %v", c)
+	}
+	if after := w.see(id.Kind, id.Name); after.GetUID() != before.GetUID() {
+		t.Error("it was replaced")
+	}
+	w.until("it is told", func() bool { return strings.Contains(strings.Join(w.events(id.Name), " "), "taken over from") })
+}
+
 // TestStolenLabel: an object whose fleet label somebody changes is not seen any
 // more, and not taken by force: it is said what to do.
 func TestStolenLabel(t *testing.T) {
