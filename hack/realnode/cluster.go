@@ -126,7 +126,7 @@ func (c *Cluster) startControl(ctx context.Context, o cptest.Options, nodes int)
 	flags := map[cptest.Component][]string{cptest.APIServer: {
 		"--kubelet-preferred-address-types=InternalIP", // names of nodes are in no DNS
 		"--endpoint-reconciler-type=lease",             // Pods reach the apiserver by its Service
-	}}
+	}, cptest.ControllerManager: {"--node-monitor-grace-period=10s"}}
 	for name, more := range o.Flags {
 		flags[name] = append(flags[name], more...)
 	}

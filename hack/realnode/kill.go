@@ -38,8 +38,8 @@ func (c *Cluster) Kill(ctx context.Context, namespace, pod string) error {
 	return nil
 }
 
-// killGroup kills the processes whose control group is named for a container.
-func killGroup(container string) (int, error) {
+// killGroup kills the processes whose control group's path has a container's name in it.
+func killGroup(name string) (int, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	if err != nil {
 		return 0, err
@@ -47,7 +47,7 @@ func killGroup(container string) (int, error) {
 	killed := 0
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(text, []byte(container)) {
+		if err != nil || !bytes.Contains(text, []byte(name)) {
 			continue // or it ended
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))

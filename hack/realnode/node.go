@@ -123,8 +123,9 @@ func (n *Node) kubeletConfig() object {
 			"imagefs.available": "0%", "imagefs.inodesFree": "0%",
 		},
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
-		"serializeImagePulls": false,
-		"syncFrequency":       "5s", // how soon a Pod sees that its ConfigMap changed; a minute on most nodes
+		"serializeImagePulls":      false,
+		"nodeLeaseDurationSeconds": 8,    // a node is gone soon (--node-monitor-grace-period); 40 s on most
+		"syncFrequency":            "5s", // how soon a Pod sees that its ConfigMap changed; a minute on most nodes
 	}
 }
 
@@ -151,6 +152,22 @@ func (n *Node) StopKubelet(ctx context.Context) error { return n.kubelet.Stop(ct
 
 // StartKubelet starts it again.
 func (n *Node) StartKubelet() error { return n.kubelet.Start() }
+
+// Crash ends the node as a power cut does: everything that runs on it is gone, and
+// nobody says so.
+func (n *Node) Crash(ctx context.Context) error {
+	err := errors.Join(n.kubelet.Stop(ctx, syscall.SIGKILL), n.containerd.Stop(ctx, syscall.SIGKILL))
+	if err != nil {
+		return err
+	}
+	if _, err := killGroup("/" + n.Name + "/"); err != nil {
+		return fmt.Errorf("ending what runs on %s: %w", n.Name, err)
+	}
+	return os.Remove(n.socket()) // start waits for the next one
+}
+
+// Restart starts it again after a crash.
+func (n *Node) Restart(ctx context.Context) error { return n.start(ctx) }
 
 // close stops both; what had ended by itself is an error. Pods end with the namespace.
 func (n *Node) close(ctx context.Context) error {

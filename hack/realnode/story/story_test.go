@@ -1,9 +1,11 @@
 package story
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,6 +28,9 @@ func TestStory(t *testing.T) {
 	w.step("the page gets a password", w.closesDoor)
 	w.step("every camera plays again, for who has it", w.everyCameraPlays)
 	w.step("half of the cameras are taken away: held, approved", w.takesAway)
+	if os.Getenv("CAMFLEET_SWEEP") != "" { // minutes of waiting; make soak
+		w.step("a node dies, and comes back", w.nodeDies)
+	}
 }
 
 // applyByHand is what somebody does who has no reconciler: the compiled files are plain.
@@ -54,9 +59,17 @@ func (w *world) roofFile(more string) string {
 // addCamera pushes one more camera, and it records.
 func (w *world) addCamera() {
 	before := w.pods()
+	began := time.Now()
 	commit := w.push("sites/gate/roof.cue", w.roofFile(""))
+	w.within(30*time.Second, "the new camera has a Pod", func() error {
+		if w.pods()["camera-roof"] == "" {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	w.Logf("          its Pod is there %.1f s after the push", time.Since(began).Seconds())
+	w.synced(commit)
 	cameras = append(cameras, "roof")
-	w.Logf("          live %.1f s after the push", w.synced(commit).Seconds())
 	w.camerasReady()
 	for name, uid := range before {
 		if w.pods()[name] != uid {
