@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -112,6 +113,7 @@ func TestRealNode(t *testing.T) {
 	})
 	t.Run("killed", func(t *testing.T) { killed(ctx, t, c, pod) })
 	t.Run("drained", func(t *testing.T) { drained(ctx, t, c) })
+	t.Run("silent", func(t *testing.T) { silent(ctx, t, c) })
 }
 
 // volume: the folder belongs to the Pod's group, as fsGroup asks.
@@ -142,7 +144,7 @@ func killed(ctx context.Context, t *testing.T, c *Cluster, pod string) {
 	expect(ctx, t, pod+"/", "one")
 }
 
-// drained: the Deployment's Pod moves to the other node, and back to none is needed.
+// drained: the Deployment's Pod moves to the other node.
 func drained(ctx context.Context, t *testing.T, c *Cluster) {
 	kubectl(ctx, t, c, "rollout", "status", "-n", "site", "deployment/web", "--timeout=60s")
 	where := func() string {
@@ -155,6 +157,25 @@ func drained(ctx context.Context, t *testing.T, c *Cluster) {
 		t.Errorf("the Pod was on %q, and is on %q", before, after)
 	}
 	kubectl(ctx, t, c, "uncordon", before)
+}
+
+// silent: a kubelet that stops is noticed, its Pods go on; it comes back and they stay.
+func silent(ctx context.Context, t *testing.T, c *Cluster) {
+	where := kubectl(ctx, t, c, "get", "-n", "site", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].spec.nodeName} {.items[0].status.podIP} {.items[0].metadata.uid}")
+	fields := strings.Fields(where)
+	i := slices.IndexFunc(c.Nodes, func(n *Node) bool { return n.Name == fields[0] })
+	if err := c.Nodes[i].StopKubelet(ctx); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(ctx, t, c, "wait", "--for=condition=Ready=Unknown", "--timeout=60s", "node/"+fields[0])
+	expect(ctx, t, "http://"+fields[1]+":8080/", "one")
+	if err := c.Nodes[i].StartKubelet(); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(ctx, t, c, "wait", "--for=condition=Ready", "--timeout=60s", "node/"+fields[0])
+	if after := kubectl(ctx, t, c, "get", "-n", "site", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].spec.nodeName} {.items[0].status.podIP} {.items[0].metadata.uid}"); after != where {
+		t.Errorf("the Pod was %s and is %s", where, after)
+	}
 }
 
 func kubectl(ctx context.Context, t *testing.T, c *Cluster, args ...string) string {

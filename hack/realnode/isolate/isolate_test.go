@@ -65,7 +65,7 @@ func TestInside(t *testing.T) {
 // control groups behind, and does not end.
 func TestHelper(t *testing.T) {
 	if os.Getenv("CAMFLEET_ISOLATE_HELPER") == "" || !Inside() {
-		t.Skip("only for TestNothingIsLeft")
+		return // only for TestNothingIsLeft
 	}
 	if err := mount("left", t.TempDir(), "tmpfs", 0, ""); err != nil {
 		t.Fatal(err)
