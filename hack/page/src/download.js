@@ -1,4 +1,4 @@
-import { get } from './dom.js';
+import { get, here } from './dom.js';
 import { TimeLine } from './fmp4.js';
 
 // segments lists an hour playlist's files in order: [{map, uri, fresh}], each
@@ -45,7 +45,7 @@ export async function saveHour(url, name, onProgress) {
 }
 
 async function content(uri, base) {
-  return (await get(new URL(uri, new URL(base, location.href)), 60_000)).arrayBuffer();
+  return (await get(new URL(uri, here(base)), 60_000)).arrayBuffer();
 }
 
 function save(content, name) {

@@ -1,4 +1,5 @@
 import videojs from 'video.js';
+import { here } from './dom.js';
 import { Patience } from './patience.js';
 
 const MIME = 'application/vnd.apple.mpegurl';
@@ -59,7 +60,7 @@ export class LivePlayer {
     const player = this.player;
     player.on('autoplay-failure', () => player.play()?.catch((e) => { this.refused = e.name === 'NotAllowedError'; }));
     player.on('xhr-hooks-ready', () => player.tech(true)?.vhs?.xhr.onResponse((request, error, response) => this.answered(player, response)));
-    player.src({ src: this.isLow ? this.low : this.plain, type: MIME });
+    player.src({ src: here(this.isLow ? this.low : this.plain), type: MIME });
     this.edge = this.edges().least;
     this.calmSince = Date.now();
     this.ready = [];
@@ -147,7 +148,7 @@ export function playRecording(box, src, label) {
   const type = src.endsWith('.mp4') ? 'video/mp4' : MIME;
   const player = videojs(video, {
     autoplay: true, controls: true, playsinline: true, playbackRates: [0.5, 1, 2, 4, 8],
-    userActions: { hotkeys: true }, html5: { vhs: { overrideNative: true } }, sources: [{ src, type }],
+    userActions: { hotkeys: true }, html5: { vhs: { overrideNative: true } }, sources: [{ src: here(src), type }],
   });
   player.el().setAttribute('aria-label', label);
   return player;
