@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -79,11 +80,11 @@ func (d *Desk) Open(ctx context.Context) error {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
 	d.arrived, d.read = make(chan *corev1.ConfigMap, 1), make(chan struct{}, 1)
-	report, err := d.ensure(ctx, StatusName(d.Name))
+	report, err := d.insist(ctx, StatusName(d.Name))
 	if err != nil {
 		return err
 	}
-	cm, err := d.ensure(ctx, d.Name)
+	cm, err := d.insist(ctx, d.Name)
 	if err != nil {
 		return err
 	}
@@ -94,6 +95,25 @@ func (d *Desk) Open(ctx context.Context) error {
 	defer d.mu.Unlock()
 	d.offered, d.newest = make(chan struct{}, 1), nil // what is left of another term is old
 	return nil
+}
+
+// insist is ensure, tried until the API server says what cannot pass by itself:
+// the start of a reconciler is no reason to end because something else starts, too.
+func (d *Desk) insist(ctx context.Context, name string) (*corev1.ConfigMap, error) {
+	for {
+		cm, err := d.ensure(ctx, name)
+		if err == nil || ctx.Err() != nil || apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) || errors.Is(err, ErrNotLeader) {
+			return cm, err
+		}
+		d.Log.Warn("it is tried again", "error", err)
+		timer := time.NewTimer(time.Second)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, err
+		}
+	}
 }
 
 // ensure returns a ConfigMap, which it creates if it must: suspended if it was.

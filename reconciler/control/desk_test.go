@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -293,5 +296,33 @@ func TestTermsAreApart(t *testing.T) {
 	}
 	if got := w.status().Commit; got != commitB {
 		t.Errorf("a came back and reported %s", got)
+	}
+}
+
+// TestOpenInsists: an API server that is just starting is waited for; one that
+// says no is believed.
+func TestOpenInsists(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var n atomic.Int64
+	d := &Desk{Namespace: w.namespace, Name: DefaultName, Log: w.log(), Client: w.through(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if n.Add(1) <= 2 {
+				return nil, syscall.ECONNREFUSED
+			}
+			return next.RoundTrip(r)
+		})
+	})}
+	if err := d.Open(t.Context()); err != nil || n.Load() < 4 {
+		t.Errorf("%v after %d requests", err, n.Load())
+	}
+	d.Namespace = "camfleet-not-there"
+	if err := d.Open(t.Context()); err == nil || !strings.Contains(err.Error(), "camfleet-not-there") {
+		t.Errorf("without a namespace: %v", err)
+	}
+	guard := &Guard{}
+	d = &Desk{Namespace: w.namespace, Name: "other", Client: w.through(guard.Wrap)}
+	if err := d.Open(t.Context()); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("without the lease: %v", err)
 	}
 }

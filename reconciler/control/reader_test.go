@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"camfleet.dev/hack/cptest"
 	"camfleet.dev/hack/manifests"
 	"camfleet.dev/reconciler/engine"
 )
@@ -35,11 +36,16 @@ func TestRights(t *testing.T) {
 		other := *w
 		other.config = rest.CopyConfig(w.config)
 		if other.config.BearerToken = token; account != manifests.Account {
-			must(t, cp.Kubectl(t.Context(), "create", "serviceaccount", account, "-n", w.namespace).Run())
+			w.create(cp, "serviceaccount", account)
 			other.config.BearerToken = manifests.TokenOf(t, cp, account)
 		}
 		return other.through(nil)
 	}
+	t.Cleanup(func() { // after the reconciler has ended; t.Context has, too
+		for _, name := range []string{DefaultName, StatusName(DefaultName)} {
+			must(t, w.client.Core.ConfigMaps(w.namespace).Delete(context.Background(), name, metav1.DeleteOptions{}))
+		}
+	})
 	reconciler := as(manifests.Account)
 	ctx, cancel := context.WithCancel(t.Context())
 	f, guard := &fake{}, &Guard{}
@@ -76,7 +82,7 @@ func TestRights(t *testing.T) {
 		t.Errorf("who may nothing is told %v", err)
 	}
 	viewer := Reader{Client: as("viewer"), Namespace: w.namespace, Name: DefaultName}
-	must(t, cp.Kubectl(t.Context(), "create", "rolebinding", "viewer", "--clusterrole=camfleet-viewer", "--serviceaccount="+w.namespace+":viewer", "-n", w.namespace).Run())
+	w.create(cp, "rolebinding", "viewer", "--clusterrole=camfleet-viewer", "--serviceaccount="+w.namespace+":viewer")
 	w.until("a viewer sees it", func() bool {
 		r, err := viewer.Status(t.Context())
 		return err == nil && r.Status.Commit == commitA && r.Leader != nil && r.Leader.Identity == "camfleet-0" && r.Leader.Alive()
@@ -85,7 +91,7 @@ func TestRights(t *testing.T) {
 		t.Errorf("a viewer who suspends is told %v", err)
 	}
 	operator := Reader{Client: as("operator"), Namespace: w.namespace, Name: DefaultName}
-	must(t, cp.Kubectl(t.Context(), "create", "rolebinding", "operator", "--clusterrole=camfleet-operator", "--serviceaccount="+w.namespace+":operator", "-n", w.namespace).Run())
+	w.create(cp, "rolebinding", "operator", "--clusterrole=camfleet-operator", "--serviceaccount="+w.namespace+":operator")
 	w.until("an operator may suspend", func() bool { return operator.Suspend(t.Context(), "maintenance") == nil })
 	w.until("it is suspended", func() bool { return strings.HasSuffix(f.all(), "suspend maintenance") })
 	must(t, operator.Resume(t.Context()))
@@ -99,6 +105,20 @@ func TestRights(t *testing.T) {
 	standby := Reader{Client: reconciler, Namespace: w.namespace, Name: DefaultName} // another replica that got a webhook
 	must(t, standby.Wake(t.Context()))
 	w.until("the leader wakes", func() bool { return strings.HasSuffix(f.all(), "wake") })
+}
+
+// create makes something until the test ends: the namespace is not its own.
+func (w *world) create(cp *cptest.Cluster, kind, name string, args ...string) {
+	w.Helper()
+	out, err := cp.Kubectl(w.Context(), append([]string{"create", kind, name, "-n", w.namespace}, args...)...).CombinedOutput()
+	if err != nil {
+		w.Fatalf("creating %s %s: %v\n%s", kind, name, err, out)
+	}
+	w.Cleanup(func() { // w.Context has ended
+		if out, err := cp.Kubectl(context.Background(), "delete", kind, name, "-n", w.namespace).CombinedOutput(); err != nil {
+			w.Errorf("deleting %s %s: %v\n%s", kind, name, err, out)
+		}
+	})
 }
 
 func must(t *testing.T, err error) {
