@@ -36,7 +36,7 @@ var plain = regexp.MustCompile(`^[A-Za-z0-9.+_-]{1,128}$`)
 // environment is what makes go build static programs for a platform, and the
 // same ones whatever the caller's environment says.
 func environment(platform v1.Platform) []string {
-	env := []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOOS=" + platform.OS, "GOARCH=" + platform.Architecture, "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT="}
+	env := []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOOS=" + platform.OS, "GOARCH=" + platform.Architecture, "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=", "GOFIPS140=off", "GOWORK=off"}
 	if platform.Architecture == "arm" {
 		env = append(env, "GOARM="+strings.TrimPrefix(platform.Variant, "v"))
 	}

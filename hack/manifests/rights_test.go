@@ -198,6 +198,7 @@ func TestPolicy(t *testing.T) {
 		"a namespace that is privileged":    {namespaceOf("camfleet-x", "privileged"), level, []string{"apply", "--server-side", "-f", "-"}},
 		"a namespace without a level":       {"", level, []string{"create", "namespace", "camfleet-y"}},
 		"lifting a site's level":            {"", level, []string{"label", "namespace", "camfleet-policy", "--overwrite", "pod-security.kubernetes.io/enforce=privileged"}},
+		"an old level for a site":           {"", level, []string{"label", "namespace", "camfleet-policy", "pod-security.kubernetes.io/enforce-version=v1.0"}},
 		"taking a site's level away":        {"", level, []string{"label", "namespace", "camfleet-policy", "pod-security.kubernetes.io/enforce-"}},
 		"its own namespace":                 {namespaceOf(Namespace, "restricted"), own, []string{"apply", "--server-side", "--force-conflicts", "-f", "-"}},
 		"a Pod of root in a site":           {strings.Replace(podIn("camfleet-policy"), `"runAsNonRoot":true`, `"runAsNonRoot":false`, 1), "PodSecurity", []string{"create", "-f", "-"}},

@@ -38,6 +38,24 @@ func TestReconcilerWithItsOwnRights(t *testing.T) {
 		f.Errorf("%s ended in order, and did not give the lease back", left)
 	}
 	f.audit()
+	f.uninstalls()
+}
+
+// uninstalls takes the reconciler away: the sites record on.
+func (f *fleet) uninstalls() {
+	Apply(f.T, f.Cluster, Folder("overlays/default"))
+	const kinds = "pods,persistentvolumeclaims,configmaps,services,cronjobs,deployments,networkpolicies"
+	objects := func() string { return f.admin("-n", siteNamespace, "get", kinds, "-o", "name") }
+	before := objects()
+	if out, err := f.Kubectl(f.Context(), "delete", "-k", Folder("overlays/default"), "--timeout=60s").CombinedOutput(); err != nil {
+		f.Fatalf("kubectl delete -k: %v\n%s", err, out)
+	}
+	if after := objects(); after != before || !strings.Contains(after, "pod/camera-north") || !strings.Contains(after, "persistentvolumeclaim/archive") {
+		f.Errorf("there was\n%s\nand after kubectl delete -k there is\n%s", before, after)
+	}
+	if left := f.admin("get", "clusterroles,clusterrolebindings,validatingadmissionpolicies,namespaces", "-l", "app.kubernetes.io/name=camfleet", "-o", "name"); left != "" {
+		f.Errorf("left behind: %s", left)
+	}
 }
 
 // leader is the replica that holds the lease.
