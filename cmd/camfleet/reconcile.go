@@ -1,10 +1,12 @@
 package main
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"camfleet.dev/reconciler/notify"
 	"camfleet.dev/reconciler/source"
 )
 
@@ -18,6 +20,7 @@ type reconcileFlags struct {
 	poll     time.Duration
 	parallel int
 	hook     string // file with the secret of POST /hook
+	marks    notify.Config
 	elect    bool
 	lease    time.Duration
 	log      logFlags
@@ -49,6 +52,10 @@ camfleet approve COMMIT. Recordings are deleted by their retention only.`,
 	cmd.Flags().DurationVar(&flags.poll, "poll", flags.poll, "how often the repository is asked for a new commit")
 	cmd.Flags().IntVar(&flags.parallel, "parallel", flags.parallel, "how many objects are applied at once")
 	cmd.Flags().StringVar(&flags.hook, "hook-secret-file", "", "file with the secret that Git servers sign POST /hook with")
+	cmd.Flags().StringVar(&flags.marks.Kind, "commit-status", "", "mark commits on the Git server as applied or not: github, gitlab or gitea")
+	cmd.Flags().StringVar(&flags.marks.API, "commit-status-api", "", "where its API begins (default: where it usually is on the repository's host)")
+	cmd.Flags().StringVar(&flags.marks.TokenFile, "commit-status-token-file", "", "file with a token that may write commit statuses, and nothing else")
+	cmd.Flags().StringVar(&flags.marks.Target, "commit-status-link", "", "where a click on the mark leads")
 	cmd.Flags().BoolVar(&flags.elect, "leader-elect", flags.elect, "let one of several replicas work at a time")
 	cmd.Flags().DurationVar(&flags.lease, "lease", flags.lease, "how long a leader that does not answer keeps the others waiting")
 	flags.log.register(cmd)
@@ -69,4 +76,17 @@ func (f *reconcileFlags) validate() error {
 		return usage("--parallel is a number of objects, at least 1, not %d", f.parallel)
 	}
 	return nil
+}
+
+// notifier marks commits on the Git server; nil when nobody wants that.
+func (f reconcileFlags) notifier(log *slog.Logger) (*notify.Notifier, error) {
+	if f.marks.Kind == "" {
+		return nil, nil
+	}
+	f.marks.Repository, f.marks.Context, f.marks.Log = f.source.URL, "camfleet/"+f.compile.cluster, log
+	n, err := notify.New(f.marks)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return n, nil
 }

@@ -21,7 +21,9 @@ import (
 	"camfleet.dev/reconciler/engine"
 	"camfleet.dev/reconciler/hook"
 	"camfleet.dev/reconciler/host"
+	"camfleet.dev/reconciler/notify"
 	"camfleet.dev/reconciler/source"
+	"camfleet.dev/reconciler/status"
 )
 
 // replica is one of the processes that may reconcile a cluster. Which one does,
@@ -37,7 +39,8 @@ type replica struct {
 	target  *cluster.Cluster
 	desk    *control.Desk
 	view    view
-	pushed  chan struct{} // a push that the leader has to be told of
+	marks   *notify.Notifier // nil when commits are not marked
+	pushed  chan struct{}    // a push that the leader has to be told of
 }
 
 // reconcile keeps a cluster equal to a repository until ctx ends.
@@ -104,6 +107,9 @@ func newReplica(flags reconcileFlags, log *slog.Logger) (*replica, error) {
 	if flags.elect {
 		r.guarded.Wrap(r.guard.Wrap)
 	}
+	if r.marks, err = flags.notifier(log); err != nil {
+		return nil, err
+	}
 	client, err := cluster.Client(r.guarded)
 	if err != nil {
 		return nil, err
@@ -121,11 +127,19 @@ func newReplica(flags reconcileFlags, log *slog.Logger) (*replica, error) {
 		Client: orders, Namespace: r.reader.Namespace, Name: r.reader.Name, Log: log,
 		Orders: control.Orders{Approve: r.loop.Approve, Suspend: r.loop.Suspend, Resume: r.loop.Resume, Wake: r.loop.Wake},
 	}
-	r.loop.Cluster, r.loop.Notes, r.loop.Published = r.target, r.desk, r.desk.Publish
+	r.loop.Cluster, r.loop.Notes, r.loop.Published = r.target, r.desk, r.published
 	r.loop.Record = func(c engine.Change) { r.target.Record(context.Background(), c) }
 	r.view.target, r.view.asker.Changed = r.target, r.loop.Changed
 	r.loop.Cameras, r.loop.Nodes, r.loop.Health = r.view.Cameras, r.view.Nodes, r.view.Health
 	return r, nil
+}
+
+// published tells whoever wants to know how things are.
+func (r *replica) published(s status.Status) {
+	r.desk.Publish(s)
+	if r.marks != nil {
+		r.marks.Tell(notify.FromStatus(s))
+	}
 }
 
 // run answers questions, and reconciles whenever it leads.
@@ -163,6 +177,10 @@ func (r *replica) term(ctx context.Context) error {
 	group.Go(func() error { return r.desk.Run(ctx) })
 	// Cameras that are not ready are asked why.
 	group.Go(func() error { return r.view.asker.Run(ctx, r.target.Observe) })
+	// Marks of commits on the Git server.
+	if r.marks != nil {
+		group.Go(func() error { return r.marks.Run(ctx) })
+	}
 	// The loop that changes things.
 	group.Go(func() error { return r.loop.Run(ctx) })
 	return group.Wait()
