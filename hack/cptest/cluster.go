@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -54,6 +55,9 @@ type Cluster struct {
 	processes                map[Component]*daemon.Process
 	reserved                 []io.Closer
 	client                   *client
+
+	closing sync.Once
+	closed  error
 }
 
 // Start starts a cluster for one test and stops it after. Where the programs are
@@ -198,7 +202,13 @@ func (c *Cluster) process(name Component) (*daemon.Process, error) {
 }
 
 // Close kills everything, and reports the components that had ended by themselves.
+// Every call reports the same.
 func (c *Cluster) Close() error {
+	c.closing.Do(func() { c.closed = c.close() })
+	return c.closed
+}
+
+func (c *Cluster) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	var errs []error

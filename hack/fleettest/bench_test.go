@@ -155,8 +155,8 @@ func (w *World) commits(r *Process) (settings, pods []time.Duration) {
 	const folder = "/api/v1/namespaces/camfleet-site-03/"
 	cameras := w.benchCameras
 	for i := range commits {
-		mark := fmt.Sprintf("bench %d", i)
-		w.Repo.Commit(SiteFile("site-03"), SiteWith("site-03", cameras+fmt.Sprintf("\t\tc7: description: %q\n", mark)))
+		mark := fmt.Sprintf("%dd", 100+i)
+		w.Repo.Commit(SiteFile("site-03"), SiteWith("site-03", cameras+fmt.Sprintf("\t\tc7: recording: retention: age: %q\n", mark)))
 		settings = append(settings, r.applied(folder+"configmaps/camera-c7", func(body string) bool { return strings.Contains(body, mark) }))
 	}
 	for i := range commits {
