@@ -47,9 +47,11 @@ const (
 	initial = hour + "/init-0123abcd.mp4"
 	dayFile = "days/2026-11-22.mp4"
 	bigFile = "days/2026-11-21.mp4"
-	bigSize = 5 << 30
 	secret  = "this must never be served"
 )
+
+// bigSize is more than an int has on the 32 bits of arm/v7.
+const bigSize int64 = 5 << 30
 
 // Content of the recorded files.
 var (
