@@ -38,7 +38,7 @@ func TestWhatNeedsAFailedObject(t *testing.T) {
 			name: "a new configuration", fails: "camfleet-gate/ConfigMap/camera-c0", calls: 8,
 			want: map[string]string{
 				"camfleet-gate/ConfigMap/camera-c0": "refused",
-				"camfleet-gate/Pod/camera-c0":       "not tried: its configuration could not be applied",
+				"camfleet-gate/Pod/camera-c0":       "not tried: its configuration could not be applied: refused",
 			},
 		},
 		{
@@ -46,14 +46,14 @@ func TestWhatNeedsAFailedObject(t *testing.T) {
 			fails: "camfleet-gate/ConfigMap/camera-c0", calls: 3,
 			want: map[string]string{
 				"camfleet-gate/ConfigMap/camera-c0": "refused",
-				"camfleet-gate/Pod/camera-c0":       "not tried: its configuration could not be applied",
+				"camfleet-gate/Pod/camera-c0":       "not tried: its configuration could not be applied: refused",
 			},
 		},
 		{
 			name: "a namespace", fails: "Namespace/camfleet-gate", calls: 1,
 			want: map[string]string{
 				"Namespace/camfleet-gate": "refused",
-				"camfleet-gate/":          "not tried: its namespace could not be applied",
+				"camfleet-gate/":          "not tried: its namespace camfleet-gate could not be applied: refused",
 			},
 		},
 		{name: "a claim", fails: "camfleet-gate/PersistentVolumeClaim/archive", calls: 9, want: map[string]string{
@@ -253,7 +253,7 @@ func TestWhatNeedsAWaitingObject(t *testing.T) {
 	}
 	got := engine.Applier{Cluster: m}.Apply(t.Context(), set)
 	c := find(t, got, podID("gate", "c0").String())
-	if c.Action != engine.Waiting || c.Tried != engine.Created || c.Reason != "its configuration waits" {
+	if c.Action != engine.Waiting || c.Tried != engine.Created || c.Reason != "its configuration waits: it failed; later" {
 		t.Error(c)
 	}
 	if s := got.Summary(); s != "7 created, 2 waiting" {

@@ -65,6 +65,9 @@ type Live struct {
 	Body json.RawMessage
 	// Keep means that somebody annotated it camfleet.dev/prune: disabled.
 	Keep bool
+	// Unapplied means that camfleet has never applied it: it only has the
+	// fleet's labels. It may be taken over, and is nothing to delete.
+	Unapplied bool
 	// Pod is how a Pod of a cluster is; nil for other kinds, and on a host.
 	Pod *Pod
 }

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -268,26 +269,35 @@ func TestBrokenSitesHeal(t *testing.T) {
 func TestKeep(t *testing.T) {
 	t.Parallel()
 	const all = "9 unchanged"
+	const needed = "it is no longer in Git, and stays: its camera's Pod is kept, and needs it"
 	config := object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: "camfleet-gate", Name: "camera-c1"}
 	for _, c := range []struct {
 		name string
 		edit func(*Memory)
-		want string // of a commit without the camera c1
-		site string // of a commit without the site
+		want string            // of a commit without the camera c1
+		site string            // of a commit without the site
+		why  map[string]string // by kind, if it is not the annotation
 	}{
-		{"nothing", func(*Memory) {}, "3 deleted, 6 unchanged", "7 held, 2 unchanged"},
-		{"the Pod", func(m *Memory) { m.Edit(podID("gate", "c1"), func(l *engine.Live) { l.Keep = true }) }, all, "4 held, 5 unchanged"},
-		{"the configuration", func(m *Memory) { m.Edit(config, func(l *engine.Live) { l.Keep = true }) }, "2 deleted, 7 unchanged", "6 held, 3 unchanged"},
+		{"nothing", func(*Memory) {}, "3 deleted, 6 unchanged", "7 held, 2 unchanged", nil},
+		{"the Pod", func(m *Memory) { m.Edit(podID("gate", "c1"), func(l *engine.Live) { l.Keep = true }) }, all, "4 held, 5 unchanged",
+			map[string]string{"ConfigMap": needed, "CronJob": needed}},
+		{"the configuration", func(m *Memory) { m.Edit(config, func(l *engine.Live) { l.Keep = true }) }, "2 deleted, 7 unchanged", "6 held, 3 unchanged", nil},
+		{"never applied", func(m *Memory) { m.Edit(config, func(l *engine.Live) { l.Unapplied = true }) }, "2 deleted, 7 unchanged", "6 held, 3 unchanged",
+			map[string]string{"ConfigMap": "it is not in Git, and stays: it has the labels of this fleet, but camfleet has never applied it; " +
+				"whoever does not need it deletes it"}},
+		{"never applied, but annotated", func(m *Memory) {
+			m.Edit(config, func(l *engine.Live) { l.Unapplied, l.Keep = true, true })
+		}, "2 deleted, 7 unchanged", "6 held, 3 unchanged", nil},
 		{"by an overlay", func(m *Memory) {
 			m.Edit(config, func(l *engine.Live) {
 				l.Body = json.RawMessage(strings.Replace(string(l.Body), `"annotations":{`, `"annotations":{"camfleet.dev/prune":"disabled",`, 1))
 			})
-		}, "2 deleted, 7 unchanged", "6 held, 3 unchanged"},
+		}, "2 deleted, 7 unchanged", "6 held, 3 unchanged", nil},
 		{"by an overlay, not meant", func(m *Memory) {
 			m.Edit(config, func(l *engine.Live) {
 				l.Body = json.RawMessage(strings.Replace(string(l.Body), `"annotations":{`, `"annotations":{"camfleet.dev/prune":"enabled",`, 1))
 			})
-		}, "3 deleted, 6 unchanged", "7 held, 2 unchanged"},
+		}, "3 deleted, 6 unchanged", "7 held, 2 unchanged", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -298,9 +308,11 @@ func TestKeep(t *testing.T) {
 				t.Errorf("without the camera: want %s\n%s", c.want, set)
 			}
 			for _, change := range set.Changes {
-				if change.Site == "gate" && change.Camera == "c1" && change.Action == engine.Unchanged &&
-					change.Reason != "it is no longer in Git, and stays: annotated camfleet.dev/prune: disabled" {
-					t.Error(change)
+				if change.Site != "gate" || change.Camera != "c1" || change.Action != engine.Unchanged {
+					continue
+				}
+				if why := cmp.Or(c.why[change.Kind], "it is no longer in Git, and stays: it is annotated camfleet.dev/prune: disabled"); change.Reason != why {
+					t.Errorf("%s\nwant %s", change, why)
 				}
 			}
 			if set := plan(t, m, Result(nil), engine.Options{}); set.Summary() != c.site {

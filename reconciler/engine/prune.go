@@ -47,7 +47,7 @@ func (p *planner) prune(live []Live) int {
 		case permanent(l):
 			c = c.as(Unchanged, "it is no longer in Git, and stays: recordings are deleted by nobody but you")
 		case kept.object(l):
-			c = c.as(Unchanged, "it is no longer in Git, and stays: annotated "+object.AnnotationPrune+": disabled")
+			c = c.as(Unchanged, kept.why(l))
 		default:
 			c = c.as(Deleted, "it is no longer in Git")
 			if why := hold.reason(l); why != "" {
@@ -94,9 +94,23 @@ func (k keeping) object(l *Live) bool {
 	return keep(l) || l.Camera != "" && k[camera{l.Site, l.Camera}]
 }
 
-// keep tells whether an object is annotated, by somebody in the cluster or by an
-// overlay in a commit before this one.
-func keep(l *Live) bool {
+// why says why an object that is kept is kept.
+func (k keeping) why(l *Live) string {
+	switch {
+	case annotated(l):
+		return "it is no longer in Git, and stays: it is annotated " + object.AnnotationPrune + ": " + object.PruneDisabled
+	case l.Unapplied:
+		return "it is not in Git, and stays: it has the labels of this fleet, but camfleet has never applied it; whoever does not need it deletes it"
+	}
+	return "it is no longer in Git, and stays: its camera's Pod is kept, and needs it"
+}
+
+// keep tells whether an object is not ours to delete.
+func keep(l *Live) bool { return l.Unapplied || annotated(l) }
+
+// annotated tells whether pruning of an object is forbidden, by somebody in the
+// cluster or by an overlay in a commit before this one.
+func annotated(l *Live) bool {
 	if l.Keep || !bytes.Contains(l.Body, []byte(object.AnnotationPrune)) {
 		return l.Keep
 	}

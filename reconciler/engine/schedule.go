@@ -19,7 +19,7 @@ type lane struct {
 	queued  bool // it is in its pool's queue
 
 	mu     sync.Mutex
-	broken map[object.ID]error // what is not applied, and others need
+	broken map[object.ID]block // what is not applied, and others need
 }
 
 // more tells whether a step of the lane may begin. It goes to the next phase
@@ -31,17 +31,23 @@ func (l *lane) more() bool {
 	return l.phase < phases && len(l.steps[l.phase]) > 0
 }
 
-// failed notes that something is not as others need it, and why.
-func (l *lane) failed(c Change, why error) {
+// block is why others cannot go on.
+type block struct {
+	is  error // errNotApplied or errNotYet
+	why string
+}
+
+// failed notes that something is not as others need it; its reason says why.
+func (l *lane) failed(c Change, is error) {
 	if c.Kind != "ConfigMap" && (c.Kind != "Namespace" || c.Tried != Created) {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.broken == nil {
-		l.broken = map[object.ID]error{}
+		l.broken = map[object.ID]block{}
 	}
-	l.broken[c.ID] = why
+	l.broken[c.ID] = block{is: is, why: c.Reason}
 }
 
 // blocked says why a step must not be taken: a Pod that starts without its new
@@ -52,11 +58,11 @@ func (l *lane) blocked(c Change) error {
 	if l.broken == nil {
 		return nil
 	}
-	if err := l.broken[object.ID{APIVersion: "v1", Kind: "Namespace", Name: c.Namespace}]; err != nil {
-		return fmt.Errorf("its namespace %w", err)
+	if b, ok := l.broken[object.ID{APIVersion: "v1", Kind: "Namespace", Name: c.Namespace}]; ok {
+		return fmt.Errorf("its namespace %s %w: %s", c.Namespace, b.is, b.why)
 	}
-	if err := l.broken[configOf(c.ID)]; err != nil && c.Kind == "Pod" && (c.Action == Created || c.Action == Replaced) {
-		return fmt.Errorf("its configuration %w", err)
+	if b, ok := l.broken[configOf(c.ID)]; ok && c.Kind == "Pod" && (c.Action == Created || c.Action == Replaced) {
+		return fmt.Errorf("its configuration %w: %s", b.is, b.why)
 	}
 	return nil
 }
