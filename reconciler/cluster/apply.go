@@ -75,12 +75,18 @@ func (t taker) create(ctx context.Context) error {
 	return said("creating it", err)
 }
 
-// open says whether the namespace takes new objects. One that is ending does
-// not; asking for each of its objects would be a request each.
+// open says whether the namespace takes new objects: it must be this fleet's,
+// and not be ending. The watches know that; asking for each object would be a
+// request each.
 func (t taker) open() error {
-	ns := t.watch.get(object.ID{APIVersion: "v1", Kind: "Namespace", Name: t.step.ID().Namespace})
-	if ns != nil && ns.DeletionTimestamp != nil {
-		return fmt.Errorf("somebody is deleting its namespace, %s: it is made anew when that has ended", ns.Name)
+	name := t.step.ID().Namespace
+	id := object.ID{APIVersion: "v1", Kind: "Namespace", Name: name}
+	switch ns, watched := t.watch.namespace(name); {
+	case !watched:
+	case ns == nil:
+		return fmt.Errorf("this fleet has no namespace %s, and nothing is put into somebody else's: if there is one, %s", name, t.handOver(id))
+	case ns.DeletionTimestamp != nil:
+		return fmt.Errorf("somebody is deleting its namespace, %s: it is made anew when that has ended", name)
 	}
 	return nil
 }
@@ -99,7 +105,7 @@ func (t taker) taken(ctx context.Context, conflict error) error {
 	labels := found.GetLabels()
 	switch {
 	case labels[object.LabelManagedBy] != object.ManagedBy || labels[object.LabelFleet] != t.watch.fleet:
-		return stranger(e, labels)
+		return t.stranger(e, labels)
 	case found.GetDeletionTimestamp() != nil:
 		return fmt.Errorf("the old one is still ending: it is made anew when that is gone")
 	case string(e.live.Body) == string(t.step.Want.Body):
@@ -107,21 +113,6 @@ func (t taker) taken(ctx context.Context, conflict error) error {
 		return nil
 	}
 	return said("it exists already, and was not seen yet", conflict)
-}
-
-// stranger says whose an object is that is not this fleet's.
-func stranger(e *entry, labels map[string]string) error {
-	whose := ""
-	if fleet := labels[object.LabelFleet]; fleet != "" {
-		whose = " (it is of the fleet with the uid " + fleet + ")"
-	} else if by := labels[object.LabelManagedBy]; by != "" {
-		whose = " (its label says that it is managed by " + by + ")"
-	}
-	if e.ours {
-		return fmt.Errorf("somebody has changed its label %s or %s%s, so that it counts as somebody else's: "+
-			"put the labels back, or delete it", object.LabelManagedBy, object.LabelFleet, whose)
-	}
-	return fmt.Errorf("somebody else's object has this name%s: rename one of them, or delete the other one if nobody needs it", whose)
 }
 
 // configure changes an object in place. Fields of ours that somebody else has

@@ -45,7 +45,7 @@ func (w *watch) wrote(want *object.Object, e *entry) {
 
 // cached is what a watch shows, or nil.
 func (w *watch) cached(id object.ID) *entry {
-	s := w.shelves[name{id.APIVersion, id.Kind}]
+	s := w.shelves[kindOf(id)]
 	if s == nil {
 		return nil
 	}
@@ -58,6 +58,16 @@ func (w *watch) get(id object.ID) *entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.newest(id, w.cached(id))
+}
+
+// namespace is a namespace of the fleet, or nil when there is none. watched is
+// false when nobody knows.
+func (w *watch) namespace(name string) (e *entry, watched bool) {
+	id := object.ID{APIVersion: "v1", Kind: "Namespace", Name: name}
+	if w.shelves[kindOf(id)] == nil || name == "" {
+		return nil, false
+	}
+	return w.get(id), true
 }
 
 // newest chooses between what a watch shows and what we wrote. The caller holds mu.

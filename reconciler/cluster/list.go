@@ -27,8 +27,7 @@ func (w *watch) list() []engine.Live {
 		if s, ok := w.settled[live.ID]; ok && s.made == string(live.Body) {
 			live.Body = []byte(s.want)
 		}
-		// What we have never applied is not ours to delete.
-		live.Keep = live.Keep || !e.ours
+		live.Unapplied = !e.ours
 		if live.Pod != nil {
 			if since := w.nodes.gone(live.Pod.Node); !since.IsZero() {
 				pod := *live.Pod

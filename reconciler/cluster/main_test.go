@@ -301,6 +301,11 @@ func (w *world) api(id object.ID) dynamic.ResourceInterface {
 	return w.admin.Resource(k.resource()).Namespace(id.Namespace)
 }
 
+// namespaces are all of them, past the cluster under test.
+func (w *world) namespaces() dynamic.ResourceInterface {
+	return w.admin.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"})
+}
+
 // see reads an object past the cluster under test.
 func (w *world) see(kind, name string) *unstructured.Unstructured {
 	w.Helper()

@@ -150,7 +150,7 @@ func TestTwoFleetsOneName(t *testing.T) {
 		t.Errorf("the Pod: %v", c)
 	}
 	namespace := object.ID{APIVersion: "v1", Kind: "Namespace", Name: a.namespace()}
-	if c := find(set, namespace); c.Action != engine.Failed || !strings.Contains(c.Reason, "of the fleet with the uid "+a.fleet) {
+	if c := find(set, namespace); c.Action != engine.Failed || !strings.Contains(c.Reason, "of the fleet with the uid "+a.fleet) || strings.Contains(c.Reason, "delete") {
 		t.Errorf("the namespace: %v", c)
 	}
 	b.Observe()

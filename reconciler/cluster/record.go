@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,13 +67,20 @@ func (c *Cluster) Record(_ context.Context, change engine.Change) {
 	c.tell(h)
 }
 
-// tell queues an Event, if it is news.
+// tell queues an Event, if it is news, and if there is a place for it: somebody
+// else's namespace is none.
 func (c *Cluster) tell(h happening) {
+	w := c.current()
+	if w != nil {
+		if ns, watched := w.namespace(h.id.Namespace); watched && ns == nil {
+			return
+		}
+	}
 	r := c.recorder()
 	if r == nil || !r.news(h, time.Now()) {
 		return
 	}
-	if w := c.current(); w != nil && h.uid == "" {
+	if w != nil && h.uid == "" {
 		if e := w.get(h.id); e != nil {
 			h.uid = string(e.UID)
 		}
@@ -164,7 +172,7 @@ func (c *Cluster) post(ctx context.Context, h happening) {
 	}
 	message := h.message
 	if len(message) > maxNote {
-		message = message[:maxNote]
+		message = strings.ToValidUTF8(message[:maxNote], "") + " …"
 	}
 	now := time.Now().UTC().Format(time.RFC3339)
 	e := &unstructured.Unstructured{Object: map[string]any{

@@ -39,6 +39,8 @@ type watch struct {
 // name names a kind.
 type name struct{ apiVersion, kind string }
 
+func kindOf(id object.ID) name { return name{id.APIVersion, id.Kind} }
+
 func newWatch(client dynamic.Interface, kinds []Kind, fleet string, log *slog.Logger, changed func()) *watch {
 	ctx, cancel := context.WithCancel(context.Background()) // until close
 	w := &watch{
