@@ -58,10 +58,10 @@ unit: ## all Go tests but e2e and cluster, with the race detector
 
 e2e: setup controlplane ## the demo, and a fleet on two real nodes, in a real browser; alone, because it measures latency
 	$(GO) test -count=1 -timeout 20m -v ./hack/e2e 2>&1 | grep -vE '^(=== |        |    demo_test)'
-	CAMFLEET_CONTROLPLANE=require $(GO) test -count=1 -timeout 30m -v -p 1 ./hack/realnode/... 2>&1 | grep -vE '^(=== |        )'
+	CAMFLEET_CONTROLPLANE=require $(GO) test -count=1 -timeout 30m -v -p 1 ./hack/realnode/... 2>&1 | grep -vE '^=== '
 
 image: ## build the image for all platforms: camfleet.tar, and IMAGE=HOST/NAME:TAG pushes it
-	$(GO) run ./hack/image/cmd --version $(VERSION) --output camfleet.tar $(if $(IMAGE),--push $(IMAGE))
+	$(GO) run ./hack/image/cmd --version $(VERSION) --output camfleet.tar $(if $(IMAGE),--push $(IMAGE)) $(if $(INSECURE),--insecure)
 
 check: build ## check the example fleet
 	bin/camfleet check sites
@@ -73,8 +73,9 @@ bench: setup build controlplane ## recording and day files beside ffmpeg, the re
 fuzz: ## every fuzz target for 20 seconds
 	hack/fuzz.sh 20s
 
-soak: build ## the kill and crash tests at full length
+soak: setup build controlplane ## the kill and crash tests at full length
 	CAMFLEET_SWEEP=1 $(GO) test -race -count=3 -timeout 60m -run 'Kill|Fault|Crash' ./workers/... ./reconciler/...
+	CAMFLEET_CONTROLPLANE=require CAMFLEET_SWEEP=1 $(GO) test -count=1 -timeout 30m -p 1 ./hack/fleettest ./hack/realnode/story
 
 fmt: ## format Go and CUE
 	gofmt -w $$(git ls-files '*.go')

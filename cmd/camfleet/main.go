@@ -113,7 +113,7 @@ Exit codes: 0 all went well, 1 the fleet is not right or the work failed,
 	}
 	root.SetFlagErrorFunc(wrongCall)
 	root.AddCommand(
-		a.initCommand(), a.checkCommand(), a.compileCommand(), a.upCommand(), a.demoCommand(), a.reconcileCommand(), a.applyCommand(), a.rollbackCommand(), a.statusCommand(),
+		a.initCommand(), a.checkCommand(), a.compileCommand(), a.upCommand(), a.demoCommand(), a.reconcileCommand(), a.applyCommand(), a.diffCommand(), a.rollbackCommand(), a.statusCommand(),
 		a.approveCommand(), a.suspendCommand(), a.resumeCommand(), a.exportCommand(), a.fakecamCommand(), a.versionCommand(), a.compileChildCommand(),
 	)
 	root.SetVersionTemplate(versionText())

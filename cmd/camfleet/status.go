@@ -105,7 +105,11 @@ func printSource(b io.Writer, s status.Status, now time.Time) {
 		fmt.Fprintf(b, "suspended since %s: %s\n", s.Suspended.Since.UTC().Format("2006-01-02 15:04 UTC"), cmp.Or(s.Suspended.Reason, "no reason was given"))
 	}
 	if p := s.Pending; p != nil {
-		fmt.Fprintf(b, "commit %.12s (%s) would be applied: %s\n", p.Commit, p.Subject, p.Summary)
+		verb := "is being applied"
+		if s.Suspended != nil {
+			verb = "would be applied"
+		}
+		fmt.Fprintf(b, "commit %.12s (%s) %s: %s\n", p.Commit, p.Subject, verb, p.Summary)
 	}
 	for _, line := range []struct{ what, why string }{
 		{"not fetched", s.FetchError},

@@ -64,13 +64,15 @@ func (a *app) reconcile(ctx context.Context, flags reconcileFlags) error {
 	if err != nil {
 		return err
 	}
+	child.Warm = true // a child that waits costs little, and a push is applied sooner
+	defer child.Close()
 	r.loop.Source = src
+	if r.marks != nil {
+		r.loop.Source = notify.Reports{Source: src, To: r.marks}
+	}
+	options := compiler.Options{Cluster: flags.compile.cluster, Reserved: []string{r.reader.Namespace}}
 	r.loop.Compile = func(ctx context.Context, files fs.FS) (*object.Result, error) {
-		result, err := child.Compile(ctx, files, compiler.Options{Cluster: flags.compile.cluster})
-		if err == nil {
-			r.view.compiled(result)
-		}
-		return result, err
+		return child.Compile(ctx, files, options)
 	}
 	listener, err := flags.open()
 	if err != nil {
@@ -97,6 +99,9 @@ func (f reconcileFlags) open() (net.Listener, error) {
 func newReplica(flags reconcileFlags, log *slog.Logger) (*replica, error) {
 	r := &replica{flags: flags, log: log, pushed: make(chan struct{}, 1)}
 	var err error
+	if r.marks, err = flags.notifier(log); err != nil {
+		return nil, err
+	}
 	if r.reader, err = flags.target.reader(); err != nil {
 		return nil, err
 	}
@@ -106,9 +111,6 @@ func newReplica(flags reconcileFlags, log *slog.Logger) (*replica, error) {
 	r.guarded = rest.CopyConfig(r.config)
 	if flags.elect {
 		r.guarded.Wrap(r.guard.Wrap)
-	}
-	if r.marks, err = flags.notifier(log); err != nil {
-		return nil, err
 	}
 	client, err := cluster.Client(r.guarded)
 	if err != nil {
@@ -131,6 +133,7 @@ func newReplica(flags reconcileFlags, log *slog.Logger) (*replica, error) {
 	r.loop.Record = func(c engine.Change) { r.target.Record(context.Background(), c) }
 	r.view.target, r.view.asker.Changed = r.target, r.loop.Changed
 	r.loop.Cameras, r.loop.Nodes, r.loop.Health = r.view.Cameras, r.view.Nodes, r.view.Health
+	r.loop.Targeted, r.loop.Warnings = r.view.compiled, r.view.Warnings
 	return r, nil
 }
 
@@ -188,21 +191,19 @@ func (r *replica) term(ctx context.Context) error {
 
 // handler is what every replica answers.
 func (r *replica) handler() http.Handler {
-	options := reconciler.ClusterOptions{Hook: &hook.Handler{Secret: r.flags.hookSecret, Wake: r.wake, Log: r.log}}
+	hooks := &hook.Handler{Wake: r.wake, Log: r.log}
+	if r.flags.hook != "" {
+		hooks.Secret = r.flags.hookSecret
+	}
+	options := reconciler.ClusterOptions{Hook: hooks}
 	if r.flags.elect {
 		options.Standby = (&standby{reader: r.reader, guard: &r.guard}).Status
 	}
 	return r.loop.ClusterHandler(options)
 }
 
-// hookSecret reads the secret anew, so that it can be replaced; without a file
-// no call is taken.
-func (f reconcileFlags) hookSecret() ([]byte, error) {
-	if f.hook == "" {
-		return nil, nil
-	}
-	return os.ReadFile(f.hook)
-}
+// hookSecret reads the secret anew, so that it can be replaced.
+func (f reconcileFlags) hookSecret() ([]byte, error) { return os.ReadFile(f.hook) }
 
 // identity is this process, and no other: the Pod, or the machine and the process.
 func identity() string {

@@ -66,7 +66,8 @@ What a commit gets wrong stays as it was, and is shown with its place by
 camfleet status. A commit that would remove many cameras waits for
 camfleet approve COMMIT. Recordings are deleted by their retention only.
 
-Secrets are files: DIR/secrets/<site>/<secret>/username and password, mode 0600.`,
+Secrets are files, mode 0600: DIR/secrets/<site>/<secret>/username and password of
+a camera, and DIR/secrets/<site>/<secret>/auth (htpasswd -B) of a page with a password.`,
 		Example: "  camfleet up ./our-fleet --dir /var/lib/camfleet\n" +
 			"  camfleet up https://git.example.org/fleet.git --token-file token --listen 0.0.0.0:8080",
 		Args: cobra.ExactArgs(1),
@@ -179,7 +180,7 @@ func (a *app) changePrinter() func(engine.ChangeSet) {
 // and stops it in the other order: the reconciler first, the workers last.
 func (a *app) runActors(ctx context.Context, flags upFlags, machine *host.Host, r *reconciler.Reconciler, page, control net.Listener, log *slog.Logger) error {
 	address := url.URL{Scheme: "http", Host: pageHost(page.Addr())}
-	web, err := machine.Handler(host.WebOptions{API: r.Handler(), Hosts: flags.hosts})
+	web, err := machine.Handler(host.WebOptions{API: r.Handler(), Hosts: flags.hosts, Metrics: r.Metrics()})
 	if err != nil {
 		return errors.Join(err, page.Close(), control.Close())
 	}

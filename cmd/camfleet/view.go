@@ -45,6 +45,9 @@ func (v *view) Health(now time.Time) []status.Health {
 	return health.Check(v.target.Observe(), v.Cameras(), now)
 }
 
+// Warnings are what the cluster cannot tell, or leaves alone.
+func (v *view) Warnings() []string { return v.target.Observe().Warnings }
+
 // standby is what a replica that does not lead answers with: what the one that
 // does has reported. However often it is asked, it reads that once a second.
 type standby struct {
@@ -58,7 +61,7 @@ type standby struct {
 
 const (
 	standbyEvery   = time.Second
-	standbyTimeout = 5 * time.Second
+	standbyTimeout = 8 * time.Second
 )
 
 // Status is the leader's status, and true, unless this replica leads itself.
