@@ -125,17 +125,30 @@ func (t taker) configure(ctx context.Context) error {
 	want.SetUID(types.UID(t.step.Live.UID)) // this very object, or none
 	before := t.watch.get(t.step.Want.ID)
 	err = t.apply(ctx, want, false)
-	others := takenBy(err)
-	if len(others) > 0 {
-		if err := t.apply(ctx, want, true); err != nil {
-			return said("putting back fields that "+others.names()+" changed", err)
+	if others := takenBy(err); len(others) > 0 {
+		if err := t.force(ctx, want, others); err != nil {
+			return err
 		}
-		t.putBack(others)
 	} else if err != nil {
 		return said("changing it", err)
 	}
 	if before != nil && before.forged() {
 		t.tookOver(before.by)
+	}
+	return nil
+}
+
+// force applies fields that others manage, too, and says which of them they had changed.
+func (t taker) force(ctx context.Context, want *unstructured.Unstructured, by others, subresources ...string) error {
+	changed, err := t.changed(ctx, by)
+	if err != nil {
+		return err
+	}
+	if err := t.apply(ctx, want, true, subresources...); err != nil {
+		return said("setting fields that "+by.names()+" set, too", err)
+	}
+	if len(changed) > 0 {
+		t.putBack(changed)
 	}
 	return nil
 }

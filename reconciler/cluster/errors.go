@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
@@ -112,39 +110,3 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 func (r *refusal) Unwrap() error { return r.err }
-
-// others are the fields that other managers have taken, by manager.
-type others map[string][]string
-
-// takenBy reads which managers hold fields that we want to set to other
-// values. It is empty for any other error, and for a conflict that is about
-// anything else besides.
-func takenBy(err error) others {
-	var status apierrors.APIStatus
-	if !apierrors.IsConflict(err) || !errors.As(err, &status) || status.Status().Details == nil {
-		return nil
-	}
-	out := others{}
-	for _, c := range status.Status().Details.Causes {
-		if c.Type != metav1.CauseTypeFieldManagerConflict {
-			return nil
-		}
-		name := "somebody else"
-		if _, rest, ok := strings.Cut(c.Message, `conflict with "`); ok {
-			name, _, _ = strings.Cut(rest, `"`)
-		}
-		out[name] = append(out[name], strings.TrimPrefix(c.Field, "."))
-	}
-	return out
-}
-
-func (o others) names() string { return strings.Join(slices.Sorted(maps.Keys(o)), " and ") }
-
-// String names the managers and their fields, never a value.
-func (o others) String() string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(o)) {
-		parts = append(parts, name+" had changed "+strings.Join(o[name], ", "))
-	}
-	return strings.Join(parts, "; ")
-}

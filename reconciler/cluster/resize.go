@@ -66,12 +66,8 @@ func (t taker) resize(ctx context.Context) error {
 		return err
 	}
 	err = t.apply(ctx, size, false, resizeSubresource)
-	others := takenBy(err)
-	if len(others) > 0 {
-		delete(others, manager)
-		if err = t.apply(ctx, size, true, resizeSubresource); err == nil && len(others) > 0 {
-			t.putBack(others)
-		}
+	if others := takenBy(err); len(others) > 0 {
+		err = t.force(ctx, size, others, resizeSubresource)
 	}
 	if err != nil {
 		return fmt.Errorf("the Pod keeps running with the CPU and memory that it has; who deletes it gets one with the new ones: %w",

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"strings"
 	"testing"
@@ -18,21 +17,7 @@ func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "north")
 	r := w.compile()
-	var list bytes.Buffer
-	for _, kind := range []string{"Namespace", ""} { // the namespace first
-		for _, o := range r.Objects {
-			if kind == "" || o.Kind == kind {
-				list.WriteString("---\n")
-				list.Write(o.Body)
-				list.WriteString("\n")
-			}
-		}
-	}
-	cmd := shared.Get(t).Kubectl(t.Context(), "apply", "--server-side", "-f", "-")
-	cmd.Stdin = &list
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	kubectl(t, shared.Get(t), r)
 	before := w.see("Pod", "camera-north")
 	set := w.mustSync(r)
 	if n := set.Counts()[engine.Configured]; n != len(r.Objects) || n != len(set.Changes) {
@@ -48,6 +33,40 @@ func TestTakeOver(t *testing.T) {
 	if got := w.traffic.take(); len(got) > 0 {
 		t.Errorf("afterwards, it made requests: %q", got)
 	}
+}
+
+// TestTakeOverThenChange: what kubectl has applied is still kubectl's, too. A
+// change in Git is none of kubectl's doing, and is not told as such; a change
+// by kubectl is.
+func TestTakeOverThenChange(t *testing.T) {
+	t.Parallel()
+	w := newPendingWorld(t, "north")
+	kubectl(t, shared.Get(t), w.compile())
+	// Git has gone on since: these values are kubectl's, and were never ours.
+	w.camera("north", `url: "rtsp://10.0.0.1/north", recording: retention: age: "3d"`)
+	w.mustSync(w.compile())
+	w.camera("north", `url: "rtsp://10.0.0.1/north", recording: retention: age: "4d", resources: {cpu: "50m"}`)
+	set := w.mustSync(w.compile())
+	config, pod := w.id("ConfigMap", "camera-north"), w.id("Pod", "camera-north")
+	if find(set, config).Action != engine.Configured || find(set, pod).Action != engine.Configured {
+		t.Errorf("planned\n%s", set)
+	}
+	w.restart() // tells the rest
+	for _, said := range w.events(config.Name) {
+		if said != "taken over from kubectl" {
+			t.Errorf("nobody has changed anything, and it says %q", said)
+		}
+	}
+	vandal := strings.NewReader(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"camera-north","namespace":"` + w.namespace() + `"},"data":{"camera.json":"{}"}}`)
+	cmd := shared.Get(t).Kubectl(t.Context(), "apply", "--server-side", "--force-conflicts", "-f", "-")
+	cmd.Stdin = vandal
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	w.until("it is put back, and told", func() bool {
+		w.sync(w.compile())
+		return strings.Contains(strings.Join(w.events(config.Name), "\n"), "put back to what Git says: kubectl had changed data.camera.json")
+	})
 }
 
 // TestServersSpelling: what an API server makes of a body (a default inside an
