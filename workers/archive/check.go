@@ -47,7 +47,10 @@ func (r *Report) Err() error {
 // it changes nothing itself. The error is for a folder that cannot be read.
 func Check(ctx context.Context, dir Dir) (*Report, error) {
 	c := &checker{dir: dir, report: &Report{}}
-	hours, err := listHours(OS{}, dir)
+	hours, err := listHours(OS{}, dir, func(date time.Time, err error) error {
+		c.problem(filepath.Join(string(dir), date.Format(DateLayout)), "%v", err)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("check: %w", err)
 	}
@@ -61,9 +64,7 @@ func Check(ctx context.Context, dir Dir) (*Report, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := c.hour(at, !at.Before(newest)); err != nil {
-			return nil, fmt.Errorf("check: %w", err)
-		}
+		c.hour(at, !at.Before(newest))
 	}
 	c.live()
 	c.index()
@@ -97,11 +98,12 @@ func (c *checker) note(path, format string, args ...any) {
 }
 
 // hour checks I1 to I5 of one hour.
-func (c *checker) hour(at time.Time, newest bool) error {
+func (c *checker) hour(at time.Time, newest bool) {
 	path := filepath.Join(c.dir.Hour(at), JournalName)
 	data, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		c.problem(path, "%v", err)
+		return
 	}
 	entries, damage := ParseJournal(data)
 	switch {
@@ -122,7 +124,6 @@ func (c *checker) hour(at time.Time, newest bool) error {
 	}
 	c.strays(at, entries)
 	c.hourPlaylist(at, entries, newest)
-	return nil
 }
 
 // entry checks one journalled segment.

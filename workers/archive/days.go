@@ -182,6 +182,7 @@ func (st *store) retainDays(p Policy, now time.Time) error {
 	for _, d := range days {
 		sum += d.bytes
 	}
+	var errs []error
 	for _, d := range st.spareDays(p) {
 		why := Reason("")
 		switch {
@@ -192,14 +193,15 @@ func (st *store) retainDays(p Policy, now time.Time) error {
 		case p.Days.Bytes > 0 && sum > p.Days.Bytes:
 			why = ReasonBytes
 		default:
-			return st.forgetDays()
+			return errors.Join(append(errs, st.forgetDays())...)
 		}
 		if err := st.dropDay(d, why); err != nil {
-			return err
+			errs = append(errs, err) // it stays, and the next one goes
+			continue
 		}
 		sum -= d.bytes
 	}
-	return st.forgetDays()
+	return errors.Join(append(errs, st.forgetDays())...)
 }
 
 // dropDay drops a day file. The mark comes first: without it, the day would be

@@ -31,23 +31,34 @@ func (st *store) droppable(p Policy, h *hour) bool {
 // dropOldest drops about want bytes of the oldest segments: their hour when
 // that is not more, or else the oldest in it. It is false when nothing was dropped.
 func (st *store) dropOldest(p Policy, want int64, why Reason) bool {
-	if len(st.hours) == 0 {
-		return false
+	for h := st.oldest(); h != nil; h = st.oldest() {
+		if st.dropFrom(p, h, want, why) {
+			return true
+		}
+		if !h.drop.waits(st.uptime()) {
+			return false
+		}
 	}
-	h := st.hours[0]
+	return false
+}
+
+// dropFrom is dropOldest for one hour.
+func (st *store) dropFrom(p Policy, h *hour, want int64, why Reason) bool {
+	whole := st.droppable(p, h)
 	if err := st.know(p, h); err != nil {
-		st.log.Warn("cannot read the oldest hour", "hour", hourKey(h.at), "error", err)
-		return st.droppable(p, h) && st.dropHour(h, why) == nil
+		return whole && st.said(st.dropHour(h, why), h)
 	}
-	if len(st.hours) == 0 || st.hours[0] != h {
+	if !slices.Contains(st.hours, h) {
 		return true // it was empty, and is gone
 	}
-	whole := st.droppable(p, h)
 	if whole && h.bytes <= want {
 		return st.said(st.dropHour(h, why), h)
 	}
 	entries, err := st.readHour(h.at)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if whole {
+			err = st.dropHour(h, why)
+		}
 		return st.said(err, h)
 	}
 	n, sum := oldest(entries, want, st.protectedFrom(p))
@@ -68,7 +79,7 @@ func (st *store) dropOldest(p Policy, want int64, why Reason) bool {
 }
 
 func (st *store) said(err error, h *hour) bool {
-	if err != nil {
+	if err != nil && !st.stick(h, err) {
 		st.log.Warn("cannot drop recordings", "hour", hourKey(h.at), "error", err)
 	}
 	return err == nil
@@ -119,6 +130,7 @@ func (st *store) trashHour(h *hour) error {
 	}
 	st.hours = slices.DeleteFunc(st.hours, func(x *hour) bool { return x == h })
 	st.indexDirty = true
+	st.sayDamage()
 	if !st.dateInUse(h.at) {
 		_ = st.fs.Remove("drop.date", parent(folder)) // only when empty
 	}

@@ -197,11 +197,22 @@ func (f osFile) Sync() error {
 // tempSuffix marks a file that is not finished: no reader takes it for one.
 const tempSuffix = ".tmp"
 
+// openTemp opens a temporary file. What lies there in its place and cannot be
+// written to is somebody else's leftover, or a folder or link: it goes, if it can.
+func openTemp(fsys FS, op, temp string) (File, error) {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC | unix.O_NOFOLLOW
+	f, err := fsys.OpenFile(op+".open", temp, flags)
+	if err != nil && refused(err) && fsys.Remove(op+".clear", temp) == nil {
+		return fsys.OpenFile(op+".open", temp, flags)
+	}
+	return f, err
+}
+
 // replace puts a file in place of another in one step: temporary name, rename.
 // durable also waits for the disk; what the journal can make again need not.
 func replace(fsys FS, op, path string, data []byte, durable bool) error {
 	temp := path + tempSuffix
-	f, err := fsys.OpenFile(op+".open", temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+	f, err := openTemp(fsys, op, temp)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func makeIndex(fsys FS, dir Dir) (Index, error) {
 			continue
 		}
 		inside, err := fsys.ReadDir("list", filepath.Join(string(dir), d.Name()))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !refused(err) {
 			return x, err
 		}
 		for _, f := range inside {
@@ -108,7 +108,7 @@ func makeIndex(fsys FS, dir Dir) (Index, error) {
 		}
 	}
 	days, err := listDays(fsys, dir, time.UTC)
-	if err != nil {
+	if err != nil && !refused(err) { // else there is an index of all the rest
 		return x, err
 	}
 	for _, d := range days {

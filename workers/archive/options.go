@@ -24,6 +24,9 @@ type Options struct {
 	// Dropped is told what retention has taken away, and why. It must not
 	// block or call the Writer.
 	Dropped func(Drop)
+	// Damaged is told, in words, which parts of the archive are damaged and left
+	// as they are, and "" when none are any more. It must not block or call the Writer.
+	Damaged func(message string)
 }
 
 // Policy is the part of a camera's configuration that its archive follows.

@@ -48,8 +48,13 @@ func (st *store) publish(p Policy, e Entry) {
 	if err := st.publishHour(p, e); err != nil {
 		st.log.Warn("cannot write the hour's playlist: it is tried again with the next segment", "error", err)
 	}
-	if err := st.publishLive(p, e); err != nil {
+	err := st.publishLive(p, e)
+	if err != nil {
 		st.log.Warn("cannot write the live playlist: it is tried again with the next segment", "error", err)
+	}
+	if (err == nil) != (st.liveBad == nil) {
+		st.liveBad = err
+		st.sayDamage()
 	}
 	st.publishIndex()
 }

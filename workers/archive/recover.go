@@ -27,19 +27,22 @@ const (
 
 // recover brings the folder in order and finds out where it goes on.
 func (st *store) recover(ctx context.Context, p Policy) error {
-	if err := makeFolders(st.fs, "trash", filepath.Join(string(st.dir), trashName)); err != nil {
-		return err
-	}
 	if err := st.findTrash(); err != nil {
-		return err
+		st.odd("dropped recordings cannot be deleted", err)
 	}
-	hours, err := listHours(st.fs, st.dir)
+	var unread time.Time // the newest date whose folder cannot be read
+	hours, err := listHours(st.fs, st.dir, func(date time.Time, err error) error {
+		st.odd("the recordings of "+date.Format(DateLayout)+" cannot be read", err)
+		unread = date
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	for _, at := range hours {
 		st.hours = append(st.hours, &hour{at: at})
 	}
+	st.blind = !unread.IsZero() && (len(hours) == 0 || hours[len(hours)-1].Before(unread.AddDate(0, 0, 1)))
 	if err := st.recoverNewest(ctx, p); err != nil {
 		return err
 	}
@@ -47,10 +50,13 @@ func (st *store) recover(ctx context.Context, p Policy) error {
 	st.removeTemps(string(st.dir), LiveName, IndexName, StatusName)
 	st.removeLoosePlaylists()
 	if err := st.recoverLive(p); err != nil && !isFull(err) {
-		return fmt.Errorf("write the live playlist: %w", err)
+		st.log.Error("cannot write the live playlist: it is tried again with the next segment", "error", err)
+		st.liveBad = err
 	}
 	st.indexDirty = true
 	st.publishIndex()
+	st.sayDamage()
+	st.damaged(st.saidDamage) // also that there is none, any more
 	st.clock.start(st.now(), st.end.Load(), st.uptime())
 	return nil
 }
@@ -64,9 +70,11 @@ func (st *store) recoverNewest(ctx context.Context, p Policy) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		entries, err := st.recoverHour(p, st.hours[i], true)
+		h := st.hours[i]
+		entries, err := st.recoverHour(p, h, true)
 		if err != nil {
-			return err
+			st.leave(h, err)
+			st.blind = st.blind || count+len(entries) == 0
 		}
 		newest = append(newest, entries)
 		count += len(entries)
@@ -83,7 +91,8 @@ func (st *store) recoverNewest(ctx context.Context, p Policy) error {
 // goOn decides the next sequence, discontinuity and start. The journals say
 // it; live.m3u8 and what lies in the newest folder say it when somebody has
 // removed journals. Without either, counting begins at the clock, so that a
-// player who knew an archive that was emptied sees its numbers grow.
+// player who knew an archive that was emptied sees its numbers grow; and so it
+// does where the newest journal is there and cannot be read.
 func (st *store) goOn() {
 	now := uint64(max(0, st.now().Unix()))
 	last, ok := st.last()
@@ -109,8 +118,8 @@ func (st *store) goOn() {
 		}
 		st.disc = max(st.disc, disc)
 	}
-	if st.next == 0 {
-		st.next, st.disc = now, now
+	if st.next == 0 || st.blind {
+		st.next, st.disc = max(st.next, now), max(st.disc, now)
 	}
 	if n := len(st.hours); n > 0 {
 		st.floor = max(st.floor, st.newestName(st.hours[n-1].at))
@@ -152,15 +161,17 @@ func segmentStart(name string) (int64, bool) {
 	return ms, err == nil && ms > 0 && ms <= maxTime && strconv.FormatInt(ms, 10) == s
 }
 
-// listHours lists the hours that have a folder, oldest first.
-func listHours(fsys FS, dir Dir) ([]time.Time, error) {
+// listHours lists the hours that have a folder, oldest first. bad is asked what
+// becomes of a date whose folder cannot be read; dates come in their order.
+func listHours(fsys FS, dir Dir, bad func(date time.Time, err error) error) ([]time.Time, error) {
 	dates, err := fsys.ReadDir("list", string(dir))
 	if err != nil {
 		return nil, fmt.Errorf("list the archive: %w", err)
 	}
 	var hours []time.Time
 	for _, d := range dates {
-		if _, err := time.Parse(DateLayout, d.Name()); err != nil || !d.IsDir() {
+		date, err := time.Parse(DateLayout, d.Name())
+		if err != nil || !d.IsDir() {
 			continue
 		}
 		inside, err := fsys.ReadDir("list", filepath.Join(string(dir), d.Name()))
@@ -168,7 +179,10 @@ func listHours(fsys FS, dir Dir) ([]time.Time, error) {
 			continue // retention took it
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list the archive: %w", err)
+			if err := bad(date, err); err != nil {
+				return nil, fmt.Errorf("list the archive: %w", err)
+			}
+			continue
 		}
 		for _, h := range inside {
 			if at, ok := parseHourKey(d.Name() + "/" + h.Name()); ok && h.IsDir() {
@@ -182,12 +196,22 @@ func listHours(fsys FS, dir Dir) ([]time.Time, error) {
 
 // findTrash lists what the last writer was deleting.
 func (st *store) findTrash() error {
-	entries, err := st.fs.ReadDir("trash.list", filepath.Join(string(st.dir), trashName))
+	bin := filepath.Join(string(st.dir), trashName)
+	list := func() ([]fs.DirEntry, error) {
+		if err := makeFolders(st.fs, "trash", bin); err != nil {
+			return nil, err
+		}
+		return st.fs.ReadDir("trash.list", bin)
+	}
+	entries, err := list()
+	if err != nil && st.fs.Remove("trash.clear", bin) == nil { // a file, or a link that leads nowhere
+		entries, err = list()
+	}
 	if err != nil {
-		return fmt.Errorf("list the trash: %w", err)
+		return err
 	}
 	for _, e := range entries {
-		st.trash = append(st.trash, filepath.Join(string(st.dir), trashName, e.Name()))
+		st.trash = append(st.trash, filepath.Join(bin, e.Name()))
 	}
 	return nil
 }
@@ -210,11 +234,14 @@ func (st *store) removeLoosePlaylists() {
 		return
 	}
 	for _, d := range dates {
-		if _, err := time.Parse(DateLayout, d.Name()); err != nil {
+		if _, err := time.Parse(DateLayout, d.Name()); err != nil || !d.IsDir() {
 			continue
 		}
 		folder := filepath.Join(string(st.dir), d.Name())
-		inside, _ := st.fs.ReadDir("list", folder)
+		inside, err := st.fs.ReadDir("list", folder)
+		if err != nil {
+			continue
+		}
 		var loose []string
 		for _, f := range inside {
 			hh, ok := strings.CutSuffix(f.Name(), ".m3u8")

@@ -46,7 +46,8 @@ func (st *store) listHour(at time.Time) (contents, error) {
 // follow. Nobody may be writing into it when tidy is set. Segments that the
 // journal does not know stay, except for those that a dead writer leaves: at
 // most two beyond the journal's end, and any before its beginning, which
-// retention had already struck out.
+// retention had already struck out. After an error the hour is as it was; the
+// entries are those that could be read.
 func (st *store) recoverHour(p Policy, h *hour, tidy bool) ([]Entry, error) {
 	c, err := st.listHour(h.at)
 	if err != nil {
@@ -62,14 +63,19 @@ func (st *store) recoverHour(p Policy, h *hour, tidy bool) ([]Entry, error) {
 		st.log.Warn("the journal is put in order", "hour", hourKey(h.at),
 			"damage", damage, "entries", len(entries), "missing", len(entries)-len(kept))
 		if err := st.writeJournal(h.at, kept); err != nil {
-			return nil, err
+			return kept, err
 		}
 	}
 	if tidy {
 		st.tidy(h.at, kept, &c)
 	}
 	h.count(kept, c)
-	return kept, st.recoverPlaylist(p, h, kept, tidy)
+	if err := st.recoverPlaylist(p, h, kept, tidy); err != nil {
+		st.leave(h, err) // it is derived: what is recorded does not depend on it
+		return kept, nil
+	}
+	st.heal(h)
+	return kept, nil
 }
 
 func (st *store) writeJournal(at time.Time, entries []Entry) error {
@@ -147,7 +153,11 @@ func (st *store) recoverPlaylist(p Policy, h *hour, entries []Entry, tidy bool) 
 		return nil
 	}
 	data := hourPlaylist(entries, p.target(), st.over(h)).Marshal()
-	err := st.replaceChanged("hour.playlist", path, data, false)
+	_, err := st.fs.Stat("hour.playlist.stat", path)
+	if errors.Is(err, fs.ErrNotExist) {
+		st.indexDirty = true
+	}
+	err = st.replaceChanged("hour.playlist", path, data, false)
 	if err != nil && !isFull(err) {
 		return fmt.Errorf("write the playlist of %s: %w", hourKey(h.at), err)
 	}

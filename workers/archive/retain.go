@@ -2,6 +2,8 @@ package archive
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 )
 
@@ -58,10 +60,10 @@ func (st *store) maintain(ctx context.Context, p Policy, open int64) error {
 	if at := st.unended; !st.now().Before(at.Add(time.Hour+finishGrace)) && (open == 0 || !hourOf(open).Equal(at)) {
 		st.endHour(p)
 	}
-	if err := st.survey(ctx, p, surveyHours); err != nil {
-		return err
+	err := st.survey(ctx, p, surveyHours)
+	if ctx.Err() == nil {
+		err = errors.Join(err, st.retain(ctx, p))
 	}
-	err := st.retain(ctx, p)
 	st.drain(ctx, drainFiles)
 	st.publishIndex()
 	return err
@@ -70,13 +72,15 @@ func (st *store) maintain(ctx context.Context, p Policy, open int64) error {
 // survey puts older hours in order and counts them, the newest first.
 func (st *store) survey(ctx context.Context, p Policy, n int) error {
 	for i := len(st.hours) - 1; i >= 0 && n > 0; i-- {
-		if st.hours[i].known {
+		h := st.hours[i]
+		if (h.known && h.order.err == nil) || h.order.waits(st.uptime()) || h.at.Equal(st.current.at) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := st.know(p, st.hours[i]); err != nil {
+		h.known = false
+		if err := st.know(p, h); isFull(err) {
 			return err
 		}
 		n--
@@ -85,12 +89,20 @@ func (st *store) survey(ctx context.Context, p Policy, n int) error {
 	return nil
 }
 
-// know makes sure that an hour is in order and counted.
+// know makes sure that an hour is in order and counted. An hour that is damaged
+// stays as it is, and the error says why.
 func (st *store) know(p Policy, h *hour) error {
 	if h.known {
 		return nil
 	}
-	_, err := st.recoverHour(p, h, true)
+	if h.order.waits(st.uptime()) {
+		return h.order.err
+	}
+	// From the newest recording on, a segment may be in the making.
+	_, err := st.recoverHour(p, h, h.at.Before(hourOf(st.floor)))
+	if err != nil && !isFull(err) {
+		st.leave(h, err)
+	}
 	return err
 }
 
@@ -119,21 +131,20 @@ func (st *store) retainAge(ctx context.Context, p Policy, now time.Time) error {
 		return nil
 	}
 	limit := now.Add(-p.Segments.Age)
-	for len(st.hours) > 0 && ctx.Err() == nil {
-		h := st.hours[0]
+	for h := st.oldest(); h != nil && ctx.Err() == nil; h = st.oldest() {
 		if !st.droppable(p, h) || h.at.Add(time.Hour).After(limit) {
 			return nil
 		}
-		if err := st.know(p, h); err != nil {
+		if err := st.know(p, h); isFull(err) {
 			return err
 		}
-		if len(st.hours) == 0 || st.hours[0] != h {
+		if !slices.Contains(st.hours, h) {
 			continue // it was empty
 		}
 		if time.UnixMilli(h.end).After(limit) {
 			return nil
 		}
-		if err := st.dropHour(h, ReasonAge); err != nil {
+		if err := st.dropHour(h, ReasonAge); err != nil && !st.stick(h, err) {
 			return err
 		}
 	}
@@ -143,11 +154,11 @@ func (st *store) retainAge(ctx context.Context, p Policy, now time.Time) error {
 // retainBytes drops the oldest while there is more than wanted.
 func (st *store) retainBytes(ctx context.Context, p Policy) error {
 	limit := p.Segments.Bytes
-	if limit <= 0 || st.bytes() <= limit {
+	if limit <= 0 || st.sparable() <= limit {
 		return nil
 	}
 	for ctx.Err() == nil {
-		over := st.bytes() - (limit - limit/slack)
+		over := st.sparable() - (limit - limit/slack)
 		if over <= 0 || !st.dropOldest(p, over, ReasonBytes) {
 			return nil
 		}
@@ -220,8 +231,7 @@ func (st *store) dropAny(p Policy, want int64, why Reason) bool {
 	if len(days) == 0 {
 		return st.dropOldest(p, want, why)
 	}
-	if len(st.hours) > 0 {
-		h := st.hours[0]
+	if h := st.oldest(); h != nil {
 		if twice := st.inDayFile(p, h.at); twice || !h.at.Add(time.Hour).After(days[0].end) {
 			if st.dropOldest(p, want, why) {
 				return true

@@ -26,7 +26,15 @@ const longest = time.Hour
 // a file between Scan and its use: fs.ErrNotExist then means dropped. An
 // archive that is not there is empty.
 func Scan(ctx context.Context, dir Dir, from, to time.Time) ([]Located, error) {
-	hours, err := listHours(OS{}, dir)
+	outside := func(at time.Time, length time.Duration) bool {
+		return !from.IsZero() && !at.Add(length+longest).After(from) || !to.IsZero() && !at.Before(to)
+	}
+	hours, err := listHours(OS{}, dir, func(date time.Time, err error) error {
+		if outside(date, 24*time.Hour) {
+			return nil
+		}
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -38,7 +46,7 @@ func Scan(ctx context.Context, dir Dir, from, to time.Time) ([]Located, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if !from.IsZero() && !at.Add(time.Hour+longest).After(from) || !to.IsZero() && !at.Before(to) {
+		if outside(at, time.Hour) {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(dir.Hour(at), JournalName))

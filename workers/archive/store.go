@@ -23,6 +23,7 @@ type store struct {
 	uptime  func() time.Duration
 	synced  func(string, time.Duration)
 	dropped func(Drop)
+	damaged func(string)
 	lock    *lock
 
 	mu     sync.Mutex // everything below, and every change on disk
@@ -39,6 +40,10 @@ type store struct {
 	liveTarget int
 	indexDirty bool
 	trash      []string // folders that are being deleted, a few files at a time
+	blind      bool     // what was recorded last cannot be read
+	oddities   []string // what is damaged beside the hours
+	liveBad    error    // why live.m3u8 is not written
+	saidDamage string
 
 	clock     ageClock
 	lastSpace time.Duration // uptime of the last look at the free space
@@ -55,8 +60,10 @@ type hour struct {
 	at       time.Time
 	segments int
 	bytes    int64
-	end      int64 // of its last entry, Unix milliseconds
-	known    bool  // counted and put in order since Open
+	end      int64  // of its last entry, Unix milliseconds
+	known    bool   // counted and put in order since Open
+	order    damage // why it cannot be put in order
+	drop     damage // why it cannot be dropped
 }
 
 // openHour is the hour that is being written: its journal, and its playlist
@@ -75,7 +82,7 @@ type openHour struct {
 func newStore(o Options, l *lock) *store {
 	return &store{
 		dir: o.Dir, fs: o.FS, log: o.Log, now: o.Now, uptime: o.Uptime,
-		synced: o.Synced, dropped: o.Dropped, lock: l,
+		synced: o.Synced, dropped: o.Dropped, damaged: o.Damaged, lock: l,
 	}
 }
 
@@ -110,6 +117,18 @@ func (st *store) bytes() int64 {
 	var sum int64
 	for _, h := range st.hours {
 		sum += h.bytes
+	}
+	return sum
+}
+
+// sparable is bytes without the hours that cannot be dropped: the newest
+// recordings do not go because of them.
+func (st *store) sparable() int64 {
+	sum := st.bytes()
+	for _, h := range st.hours {
+		if h.drop.waits(st.uptime()) {
+			sum -= h.bytes
+		}
 	}
 	return sum
 }
@@ -195,7 +214,11 @@ func makeFolders(fsys FS, op, path string) error {
 		if err := makeFolders(fsys, op, parent(path)); err != nil {
 			return err
 		}
-		return makeFolders(fsys, op, path)
+		// Once: above may be a link that leads nowhere, which is there and is not.
+		if err := fsys.Mkdir(op+".mkdir", path); err != nil {
+			return err
+		}
+		return fsys.SyncDir(op+".mkdir.folder", parent(path))
 	}
 	return err
 }

@@ -86,6 +86,9 @@ func (o Options) defaults() Options {
 	if o.Dropped == nil {
 		o.Dropped = func(Drop) {}
 	}
+	if o.Damaged == nil {
+		o.Damaged = func(string) {}
+	}
 	o.Log = o.Log.With(slog.String("archive", string(o.Dir)))
 	return o
 }

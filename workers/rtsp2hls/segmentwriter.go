@@ -39,6 +39,7 @@ type segmentWriter struct {
 
 	backlog atomic.Int64
 	trouble atomic.Pointer[trouble]
+	damage  atomic.Pointer[string]
 	foreign atomic.Bool // the archive is another worker's
 	// committed is when the last segment was safe (Unix nanoseconds), longest
 	// how long the longest of them is (nanoseconds).
@@ -77,6 +78,7 @@ func newSegmentWriter(log *slog.Logger, m *metrics.Camera, clock Clock, o archiv
 	}
 	w.options.Synced = func(_ string, took time.Duration) { m.Fsync(took) }
 	w.options.Dropped = w.dropped
+	w.options.Damaged = w.damaged
 	return w
 }
 
@@ -328,6 +330,22 @@ func (w *segmentWriter) dropped(d archive.Drop) {
 	if d.Reason == archive.ReasonFull {
 		w.say("the disk is full: the oldest recordings are dropped to keep the newest; enlarge the storage or shorten the retention", fullFor)
 	}
+}
+
+// damaged is called by the archive when it finds that old recordings are
+// damaged, or are not any more. The camera is recorded all the same.
+func (w *segmentWriter) damaged(message string) {
+	if old := w.damage.Swap(&message); old == nil && message != "" || old != nil && *old != message {
+		w.changed()
+	}
+}
+
+// note is what a camera's status says about its archive while it is recorded.
+func (w *segmentWriter) note() string {
+	if d := w.damage.Load(); d != nil {
+		return *d
+	}
+	return ""
 }
 
 // say reports trouble; keep 0 means until the next segment is safe.

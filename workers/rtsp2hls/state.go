@@ -3,6 +3,7 @@ package rtsp2hls
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"camfleet.dev/workers/archive"
@@ -116,6 +117,9 @@ func (c *Camera) flow(s *session, now time.Time) {
 		s.flowing, s.flowingSince, s.lived = true, now, true
 	}
 	state, message := archive.Live, s.note()
+	if recording(c.cfg).Enabled {
+		message = strings.Trim(message+"; "+c.writer.note(), "; ")
+	}
 	if t := c.writer.trouble.Load(); t != nil && recording(c.cfg).Enabled {
 		c.writer.calm(false)
 		state, message = archive.StorageFull, t.message

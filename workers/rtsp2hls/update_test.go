@@ -161,6 +161,26 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestDamagedArchive: an old hour that cannot be put in order, because a folder
+// stands where its journal was, is said, and the camera is recorded.
+func TestDamagedArchive(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, fakecam.Camera{})
+	old := filepath.Join(string(r.dir), "2026-01-02", "00")
+	if err := os.MkdirAll(filepath.Join(old, archive.JournalName), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.record()
+	s := r.state(archive.Live)
+	if !strings.Contains(s.Message, "2026-01-02/00") {
+		t.Errorf("message %q", s.Message)
+	}
+	r.until("a segment", func() bool {
+		all, err := archive.Scan(context.Background(), r.dir, s.Since.Add(-time.Hour), time.Time{})
+		return err == nil && len(all) > 0
+	})
+}
+
 func TestArchiveOfAnotherWorker(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, fakecam.Camera{})
