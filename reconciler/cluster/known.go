@@ -39,6 +39,7 @@ func (w *watch) wrote(want *object.Object, e *entry) {
 	}
 	if cached := w.cached(want.ID); cached == nil || e.newer(cached) {
 		w.written[want.ID] = written{entry: e, until: time.Now().Add(lag)}
+		w.version.Add(1)
 	}
 	w.move()
 }
@@ -83,6 +84,18 @@ func (w *watch) newest(id object.ID, cached *entry) *entry {
 		return cached
 	}
 	return p.entry
+}
+
+// believed is until when all is believed that we wrote; zero when that does not end.
+func (w *watch) believed() (first time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.written {
+		if first.IsZero() || p.until.Before(first) {
+			first = p.until
+		}
+	}
+	return first
 }
 
 // gone waits until the object with this UID does not exist any more.

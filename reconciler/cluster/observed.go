@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"slices"
+	"sync"
+	"time"
 
 	"camfleet.dev/compiler/object"
 )
@@ -16,18 +18,40 @@ func (c *Cluster) Nodes() []Node {
 	return nil
 }
 
-// Observe tells how the fleet is that was listed last, without any request.
+// Observe tells how the fleet is that was listed last, without any request. As
+// long as nothing changes it costs nothing either, so it may be called as often
+// as one likes, from any goroutine. What it returns is shared: nobody may change it.
 func (c *Cluster) Observe() Observation {
 	w := c.current()
 	if w == nil {
 		return Observation{}
 	}
+	w.seen.Lock()
+	defer w.seen.Unlock() // who comes meanwhile has the same
+	version, now := w.version.Load(), time.Now()
+	if s := &w.seen; s.made == 0 || version != s.version || !s.until.IsZero() && !now.Before(s.until) {
+		s.Observation, s.version, s.until = w.observe(), version, w.believed()
+		s.made++
+	}
+	return w.seen.Observation
+}
+
+// observed is the last observation, and of what it was made.
+type observed struct {
+	sync.Mutex
+	Observation
+	made    int       // so many times
+	version uint64    // of the watch, or an older one
+	until   time.Time // when to look again all the same; zero for never
+}
+
+// observe looks at all that is known.
+func (w *watch) observe() Observation {
 	entries := w.all()
 	o := Observation{Nodes: w.nodes.all(), Warnings: w.warnings(entries)}
+	entries = slices.DeleteFunc(entries, func(e *entry) bool { return e.state == nil || e.foreign() })
+	slices.SortFunc(entries, func(a, b *entry) int { return a.live.ID.Compare(b.live.ID) }) // pointers: it is the large part
 	for _, e := range entries {
-		if e.foreign() {
-			continue
-		}
 		thing := Thing{ID: e.live.ID, Site: e.live.Site, Camera: e.live.Camera, Role: e.live.Role}
 		switch s := e.state.(type) {
 		case *podState:
@@ -47,10 +71,8 @@ func (c *Cluster) Observe() Observation {
 			o.Deployments[len(o.Deployments)-1].Thing = thing
 		}
 	}
-	slices.SortFunc(o.Pods, func(a, b Pod) int { return a.ID.Compare(b.ID) })
-	slices.SortFunc(o.CronJobs, func(a, b CronJob) int { return a.ID.Compare(b.ID) })
-	slices.SortFunc(o.Claims, func(a, b Claim) int { return a.ID.Compare(b.ID) })
-	slices.SortFunc(o.Deployments, func(a, b Deployment) int { return a.ID.Compare(b.ID) })
+	o.Pods, o.CronJobs, o.Claims, o.Deployments = slices.Clip(o.Pods), slices.Clip(o.CronJobs), slices.Clip(o.Claims), slices.Clip(o.Deployments)
+	o.Nodes, o.Warnings = slices.Clip(o.Nodes), slices.Clip(o.Warnings)
 	return o
 }
 

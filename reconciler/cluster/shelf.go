@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,6 +30,8 @@ type shelf[E metav1.Object] struct {
 	// shown is told of each change after it was taken up, in order. old is nil
 	// for what is new, now is what was there when it is gone.
 	shown func(old, now E, gone bool)
+	// version, if set, goes up with each change, before anybody is told.
+	version *atomic.Uint64
 
 	mu      sync.RWMutex
 	entries map[place]E
@@ -95,6 +98,9 @@ func (s *shelf[E]) note(ctx context.Context, err error) {
 	before := s.trouble
 	s.trouble = err
 	s.mu.Unlock()
+	if (err == nil) != (before == nil) || err != nil && err.Error() != before.Error() {
+		s.moved()
+	}
 	switch {
 	case err != nil && (before == nil || before.Error() != err.Error()):
 		s.log.Warn("cannot watch; it is tried again", "resource", s.resource, "error", err)
@@ -149,6 +155,13 @@ func (s *shelf[E]) entry(obj any) (E, error) {
 	return none, fmt.Errorf("a watch of %s brought a %T", s.resource, obj)
 }
 
+// moved notes that something is not as it was.
+func (s *shelf[E]) moved() {
+	if s.version != nil {
+		s.version.Add(1)
+	}
+}
+
 // Add implements cache.ReflectorStore.
 func (s *shelf[E]) Add(obj any) error { return s.Update(obj) }
 
@@ -162,6 +175,7 @@ func (s *shelf[E]) Update(obj any) error {
 	old := s.entries[placeOf(e)]
 	s.entries[placeOf(e)] = e
 	s.mu.Unlock()
+	s.moved()
 	s.shown(old, e, false)
 	return nil
 }
@@ -175,6 +189,7 @@ func (s *shelf[E]) Delete(obj any) error {
 	s.mu.Lock()
 	delete(s.entries, placeOf(e))
 	s.mu.Unlock()
+	s.moved()
 	var none E
 	s.shown(none, e, true)
 	return nil
@@ -194,6 +209,7 @@ func (s *shelf[E]) Replace(list []any, _ string) error {
 	before := s.entries
 	s.entries = entries
 	s.mu.Unlock()
+	s.moved()
 	var none E
 	for at, e := range before {
 		if _, still := entries[at]; !still {
@@ -205,6 +221,7 @@ func (s *shelf[E]) Replace(list []any, _ string) error {
 	}
 	if !s.synced() {
 		close(s.full)
+		s.moved() // what is known now was not before
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/dynamic"
@@ -30,6 +31,9 @@ type watch struct {
 	running sync.WaitGroup
 	changed func() // may be nil
 
+	version atomic.Uint64 // goes up whenever something changes that Observe tells
+	seen    observed
+
 	mu      sync.Mutex
 	written map[object.ID]written // and not shown by a watch yet
 	settled map[object.ID]settled
@@ -43,20 +47,28 @@ func kindOf(id object.ID) name { return name{id.APIVersion, id.Kind} }
 
 func newWatch(client dynamic.Interface, kinds []Kind, fleet string, log *slog.Logger, changed func()) *watch {
 	ctx, cancel := context.WithCancel(context.Background()) // until close
-	w := &watch{
-		fleet: fleet, log: log, changed: changed, stop: cancel, shelves: map[name]*shelf[*entry]{}, nodes: newNodes(log, changed),
-		written: map[object.ID]written{}, settled: map[object.ID]settled{}, moved: make(chan struct{}),
-	}
-	for _, k := range kinds {
-		w.shelves[name{k.APIVersion, k.Kind}] = &shelf[*entry]{
-			resource: k.Resource, log: log, strip: stripper(log), shown: w.shown, entries: map[place]*entry{}, full: make(chan struct{}),
-		}
-	}
+	w := emptyWatch(kinds, fleet, log, changed)
+	w.stop = cancel
 	for _, k := range kinds {
 		s := w.shelves[name{k.APIVersion, k.Kind}]
 		w.running.Go(func() { s.run(ctx, client.Resource(k.resource()), client, selector(fleet)) })
 	}
 	w.running.Go(func() { w.nodes.run(ctx, client.Resource(nodeKind.resource()), client, "") })
+	return w
+}
+
+// emptyWatch is one that has not begun.
+func emptyWatch(kinds []Kind, fleet string, log *slog.Logger, changed func()) *watch {
+	w := &watch{
+		fleet: fleet, log: log, changed: changed, stop: func() {}, shelves: map[name]*shelf[*entry]{}, nodes: newNodes(log, changed),
+		written: map[object.ID]written{}, settled: map[object.ID]settled{}, moved: make(chan struct{}),
+	}
+	w.nodes.version = &w.version
+	for _, k := range kinds {
+		w.shelves[name{k.APIVersion, k.Kind}] = &shelf[*entry]{
+			resource: k.Resource, log: log, strip: stripper(log), shown: w.shown, version: &w.version, entries: map[place]*entry{}, full: make(chan struct{}),
+		}
+	}
 	return w
 }
 
@@ -120,6 +132,7 @@ func (w *watch) shown(before, e *entry, gone bool) {
 		}
 		if gone && p.entry.UID == e.UID || !gone && !p.entry.newer(e) {
 			delete(w.written, e.live.ID)
+			w.version.Add(1)
 		}
 	}
 	if gone {
