@@ -18,13 +18,18 @@ import (
 const exitFailed = 3
 
 // Child is the child process's whole work: a request and files from stdin, the
-// result to stdout. It limits its own process before it looks at any of them,
+// result to stdout. It confines its own process before it reads the first byte,
 // so it must be called by a process that does nothing else. The code it
 // returns is the process's exit code.
 func Child(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) int {
-	// Libraries below fetch remote bases when asked to; here they cannot.
+	// Libraries below fetch remote bases when asked to. They could not anyway, and
+	// here they learn why.
 	http.DefaultTransport = noNetwork{}
-	if err := child(ctx, stdin, stdout); err != nil {
+	err := confine()
+	if err == nil {
+		err = child(ctx, stdin, stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailed
 	}

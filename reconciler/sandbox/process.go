@@ -23,11 +23,9 @@ type process struct {
 // pipesDelay bounds the wait for a killed child's pipes.
 const pipesDelay = 5 * time.Second
 
-// start starts a child: in a network namespace of its own, which holds nothing
-// but a loopback device that is down, where the kernel allows that to us (in a
-// user namespace of its own, for who is not root). Where it does not, as in most
-// containers, the child has what Child takes away from Go's own HTTP client,
-// and the Pod's NetworkPolicy.
+// start starts a child. It confines itself (confine), and is in a network
+// namespace of its own besides, where the kernel allows that to us (in a user
+// namespace of its own, for who is not root): most containers do not.
 func (c *Compiler) start() (*process, error) {
 	if !c.noNamespaces.Load() {
 		p, err := c.startWith(syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET)
@@ -35,9 +33,18 @@ func (c *Compiler) start() (*process, error) {
 			return p, err
 		}
 		c.noNamespaces.Store(true)
-		c.log().Info("the compiler has no network namespace of its own: that is not allowed here", "error", err)
 	}
+	c.told.Do(func() { c.tell(confinable()) })
 	return c.startWith(0)
+}
+
+// tell says how well a child is confined that has no namespace of its own.
+func (c *Compiler) tell(confined bool) {
+	if confined {
+		c.log().Debug("the compiler has no network namespace of its own, which is not allowed here; a seccomp filter keeps it from the network")
+		return
+	}
+	c.log().Warn("neither namespaces nor seccomp filters are allowed here: only Go's own HTTP client is kept from the network while a commit is compiled")
 }
 
 // refusedNamespaces tells whether the kernel, or a container's seccomp profile,

@@ -2,7 +2,8 @@
 // an evaluation (cue#2489) and a few lines of it can ask for more memory than a
 // machine has, so what a commit may cost is bounded from outside: the child has
 // a deadline, a memory limit, an empty environment, and the commit's files on
-// its standard input; it has no credentials and may write no file.
+// its standard input; it has no credentials, and the kernel gives it no socket,
+// no file, no other program and no hold on another process.
 //
 //	parent: files as tar ─► child: compiler.Compile ─► result ─► parent
 package sandbox
@@ -43,6 +44,7 @@ type Compiler struct {
 
 	result       int         // for tests: the largest one
 	noNamespaces atomic.Bool // they are refused here
+	told         sync.Once   // how well a child is confined then
 	mu           sync.Mutex  // of what follows
 	idle         *process
 	closed       bool

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == childArgument {
 		os.Exit(Child(context.Background(), os.Stdin, os.Stdout, os.Stderr))
 	}
+	if len(os.Args) > 1 && os.Args[1] == probeArgument {
+		os.Exit(Child(context.Background(), &probe{Reader: os.Stdin, address: os.Args[2], file: os.Args[3]}, os.Stdout, os.Stderr))
+	}
 	os.Exit(m.Run())
 }
 
