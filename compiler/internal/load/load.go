@@ -113,6 +113,9 @@ func (l *Loader) Package(dir, name, definition string) (p *Package) {
 		p.Err = inst.Err
 		return p
 	}
+	if p.Err = numbers(inst, map[*build.Instance]bool{}); p.Err != nil {
+		return p
+	}
 	ctx := cuecontext.New()
 	p.Value = ctx.BuildInstance(inst)
 	p.Field = p.Value.LookupPath(cue.MakePath(cue.Str(name)))

@@ -29,6 +29,9 @@ func (o *overlay) accept(results []map[string]any, before []object.Object) []obj
 			continue
 		}
 		seen[id] = true
+		if !o.modest(id, m) {
+			continue
+		}
 		if obj, ours := known[id]; ours {
 			obj, changed := o.changed(obj, m)
 			out = append(out, obj)
@@ -171,7 +174,7 @@ func (o *overlay) added(id object.ID, m map[string]any, before []object.Object) 
 	annotations[object.AnnotationSource] = pos.File
 	obj := object.Object{ID: id, Site: o.site, Source: pos}
 	var err error
-	if id.Kind == "Pod" { // most of one cannot be changed: it is made anew, as ours are
+	if id.Kind == "Pod" && why == "" { // most of one cannot be changed: it is made anew, as ours are
 		err = rehash(&obj, nil, m)
 	}
 	if err == nil {

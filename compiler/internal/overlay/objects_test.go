@@ -93,7 +93,7 @@ func ofObjects() map[string]refusal {
 		"above all":        {patchOf("Pod", "camera-.*", `{"op": "add", "path": "/spec/priorityClassName", "value": "system-node-critical"}`), "the priority class system-node-critical is Kubernetes' own"},
 		"assignments":      {bringing("apiVersion: v1", "kind: ConfigMap", "metadata: {name: assignments}"), "ConfigMap/assignments is written by camfleet itself"},
 		"a false hash":     {bringing("apiVersion: v1", "kind: ConfigMap", "metadata: {name: x, annotations: {camfleet.dev/hash: y}}"), "annotation camfleet.dev/hash is camfleet's own"},
-		"a misspelt field": {bringing("apiVersion: networking.k8s.io/v1", "kind: Ingress", "metadata: {name: x}", "spec: {rule: []}"), `unknown field "rule"`},
+		"a misspelt field": {bringing("apiVersion: networking.k8s.io/v1", "kind: Ingress", "metadata: {name: x}", "spec: {rule: []}"), `unknown field "spec.rule"`},
 	}
 }
 

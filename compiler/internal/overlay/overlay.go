@@ -63,6 +63,7 @@ type overlay struct {
 	patches int                        // seen
 	names   map[string]string          // our name of a file → the user's
 	where   map[string]object.Position // Kind/name of what files bring → its place
+	odd     map[string]object.Position // a value that is no modest quantity → its place
 }
 
 // exists looks for the overlay, and for one under a name that is not looked for.

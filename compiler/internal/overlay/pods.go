@@ -1,8 +1,7 @@
 package overlay
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
+	strict "sigs.k8s.io/json"
 
 	"camfleet.dev/compiler/object"
 )
@@ -35,10 +35,10 @@ func (c podCheck) check(obj object.Object) []string {
 	if typed == nil {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(obj.Body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(typed); err != nil {
-		return []string{fmt.Sprintf("%v", err)}
+	// As the API server does: a field in other letters is another field.
+	unknown, err := strict.UnmarshalStrict(obj.Body, typed)
+	if err = errors.Join(append(unknown, err)...); err != nil {
+		return []string{err.Error()}
 	}
 	if service, ok := typed.(*corev1.Service); ok {
 		return foreign(service.Spec)

@@ -44,6 +44,7 @@ func (o *overlay) parse(content []byte, place func(*position) object.Position) [
 			o.refuse(place(at(bad)), "YAML anchors and aliases (& and *) are not allowed here; write the value out")
 			return nil
 		}
+		o.note(&doc, place)
 		docs = append(docs, &doc)
 	}
 }
