@@ -78,7 +78,7 @@ func (a Applier) take(ctx context.Context, c *Change, l *lane) {
 	case err != nil:
 		a.failed(c, l, fmt.Errorf("not tried: %w", err))
 	case ctx.Err() != nil:
-		a.failed(c, l, fmt.Errorf("not done: %w", ctx.Err()))
+		a.failed(c, l, fmt.Errorf("not done, as it was interrupted: %w", context.Cause(ctx)))
 	default:
 		if err := a.Cluster.Apply(ctx, c.step); err != nil {
 			a.failed(c, l, err)

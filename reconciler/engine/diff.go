@@ -117,11 +117,7 @@ func sign(a Action) string {
 func (o ObjectDiff) write(b *strings.Builder, colour func(Action, string) string) {
 	mark := sign(o.Action)
 	if o.Action == Held || o.Action == Waiting {
-		tried := o.Tried
-		if tried == "" {
-			tried = Deleted
-		}
-		mark = "(" + sign(tried) + ")"
+		mark = "(" + sign(o.putOff()) + ")"
 	}
 	cols := o.columns()
 	line := mark + " " + cols[1] + "  " + cols[0]

@@ -222,6 +222,6 @@ func (p *planner) stopped(g *group, share float64) string {
 	if more := len(g.lost) - maxNamed; more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
-	return fmt.Sprintf("%s %s that this commit has replaced did not come back (%s): fix the commit, or approve it: %s",
-		count(len(g.lost), "camera"), g.name, names, p.approve())
+	return fmt.Sprintf("%s %s that this commit has replaced did not come back (%s), so no more are replaced: fix the commit, or, %s",
+		count(len(g.lost), "camera"), g.name, names, p.howToApprove())
 }

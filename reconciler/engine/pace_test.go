@@ -131,7 +131,7 @@ func TestBreaker(t *testing.T) {
 	}
 	o.Lost[podID("gate", "c1")] = true
 	set := plan(t, m, restarted(cameras), o)
-	const why = "2 cameras of site gate that this commit has replaced did not come back (c1, c3): fix the commit, or approve it: camfleet approve bad1"
+	const why = "2 cameras of site gate that this commit has replaced did not come back (c1, c3), so no more are replaced: fix the commit, or, if that is meant, type: camfleet approve bad1"
 	for _, c := range set.Of(engine.Held) {
 		pod := c.Kind == "Pod" && c.Tried == engine.Replaced && c.Reason == why
 		config := c.Kind == "ConfigMap" && c.Tried == engine.Configured && c.Reason == why

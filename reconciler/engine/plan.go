@@ -16,7 +16,7 @@ import (
 type Options struct {
 	// Commit is what the result was compiled from.
 	Commit string
-	// Approved is the commit whose held deletions somebody approved, or "".
+	// Approved is the commit of which somebody approved what is held, or "".
 	Approved string
 	// ApproveWith is what approves a commit when its hash is put behind it;
 	// "" means "camfleet approve".
@@ -238,9 +238,9 @@ func owned(body json.RawMessage, fleet string) string {
 	if err := json.Unmarshal(body, &o); err != nil {
 		return fmt.Sprintf("it is not an object: %v", err)
 	}
-	for label, want := range map[string]string{object.LabelManagedBy: object.ManagedBy, object.LabelFleet: fleet} {
-		if got := o.Metadata.Labels[label]; got != want {
-			return fmt.Sprintf("its label %s must be %q: let the site's kustomization.yaml keep it", label, want)
+	for _, l := range []struct{ label, want string }{{object.LabelManagedBy, object.ManagedBy}, {object.LabelFleet, fleet}} {
+		if o.Metadata.Labels[l.label] != l.want {
+			return fmt.Sprintf("its label %s must be %q: let the site's kustomization.yaml keep it", l.label, l.want)
 		}
 	}
 	return ""

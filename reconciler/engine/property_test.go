@@ -188,7 +188,7 @@ func TestApplyStopsWithItsContext(t *testing.T) {
 	if got := set.Summary(); got != "3 created, 6 failed" {
 		t.Error(got)
 	}
-	if !strings.Contains(set.String(), "not done: context canceled") {
+	if !strings.Contains(set.String(), "not done, as it was interrupted: context canceled") {
 		t.Error(set)
 	}
 }

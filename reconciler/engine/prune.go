@@ -23,7 +23,7 @@ func (p *planner) prune(live []Live) int {
 	cameras := map[camera]bool{}
 	for i := range live {
 		l := &live[i]
-		if l.Camera != "" {
+		if l.Camera != "" && !l.Unapplied { // anybody can write labels
 			cameras[camera{l.Site, l.Camera}] = true
 		}
 		if p.want[l.ID] == nil && p.live[l.ID] == l {
@@ -37,7 +37,7 @@ func (p *planner) prune(live []Live) int {
 	if len(extra) == 0 {
 		return base
 	}
-	kept := keepers(extra)
+	kept := p.keepers(extra)
 	hold := p.holds(live, extra, kept, base)
 	for _, l := range extra {
 		c := p.change(nil, l)
@@ -80,10 +80,14 @@ func broken(l *Live) string {
 // kept keeps all that it has.
 type keeping map[camera]bool
 
-func keepers(extra []*Live) keeping {
+func (p *planner) keepers(extra []*Live) keeping {
 	k := keeping{}
 	for _, l := range extra {
-		if l.Kind == "Pod" && l.Camera != "" && keep(l) {
+		if l.Kind != "Pod" || l.Camera == "" || !keep(l) {
+			continue
+		}
+		// A Pod elsewhere that only has a camera's labels keeps nothing but itself.
+		if config := p.live[configOf(l.ID)]; config != nil && !config.Unapplied {
 			k[camera{l.Site, l.Camera}] = true
 		}
 	}
@@ -190,7 +194,7 @@ func (p *planner) gone(live []Live, kept keeping) map[camera]bool {
 		return other
 	}
 	for i := range live {
-		if l := &live[i]; l.Camera != "" {
+		if l := &live[i]; l.Camera != "" && !l.Unapplied {
 			has[camera{l.Site, l.Camera}] |= bit(l.Kind)
 		}
 	}

@@ -166,3 +166,32 @@ func TestPhases(t *testing.T) {
 	check(of("gate"))
 	check(of("yard"))
 }
+
+// TestForgedCameras: objects that only have the labels of cameras are kept, and
+// are no cameras that go away: they hold nothing up, and raise no limit.
+func TestForgedCameras(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ forged, had, left, held int }{{30, 10, 9, 0}, {30, 2, 0, 6}, {0, 2, 0, 6}} {
+		m := &Memory{}
+		sync(t, m, Result(Cameras("gate", c.had)), engine.Options{})
+		for i := range c.forged {
+			o := object.Object{Site: "gate", Camera: fmt.Sprint("forged", i), Role: object.RoleCamera}
+			o.ID = object.ID{APIVersion: "v1", Kind: []string{"ConfigMap", "Pod"}[i%2], Namespace: "theirs", Name: "camera-" + o.Camera}
+			o.Body = Body(o, nil)
+			m.Put(o, Fleet)
+			m.Edit(o.ID, func(l *engine.Live) { l.Unapplied = true })
+		}
+		pod := object.Object{ID: podID("theirs", "c1"), Site: "gate", Camera: "c1", Role: object.RoleCamera}
+		pod.Body = Body(pod, nil) // a camera's second Pod does not keep the camera
+		m.Put(pod, Fleet)
+		m.Edit(pod.ID, func(l *engine.Live) { l.Unapplied = true })
+		set := plan(t, m, Result(Cameras("gate", c.left), "gate"), engine.Options{Commit: "abc"})
+		n := set.Counts()
+		if n[engine.Held] != c.held || n[engine.Held]+n[engine.Deleted] != 3*(c.had-c.left) {
+			t.Errorf("%d of %d cameras gone, %d forged: %s", c.had-c.left, c.had, c.forged, set.Summary())
+		}
+		if c.held > 0 && !strings.Contains(set.String(), "to be deleted\n") {
+			t.Errorf("it does not say what is held:\n%s", set)
+		}
+	}
+}

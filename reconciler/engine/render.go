@@ -64,13 +64,24 @@ func (c Change) columns() []string {
 	if c.Action == Failed && c.Tried != "" {
 		reason = "not " + string(c.Tried) + ": " + reason
 	}
-	if c.Action == Waiting && c.Tried != "" {
-		reason = "to be " + string(c.Tried) + ": " + reason
+	if planned := c.putOff(); planned != "" {
+		reason = "to be " + string(planned) + ": " + reason
 	}
 	if c.Source != nil && c.Source.File != "" {
 		source = c.Source.String()
 	}
 	return []string{action, c.ID.String(), source, strings.ReplaceAll(reason, "\n", "; ")}
+}
+
+// putOff is what a change is that waits, or that is held; "" for any other.
+func (c Change) putOff() Action {
+	switch {
+	case c.Action == Held && c.Tried == "":
+		return Deleted
+	case c.Action == Held || c.Action == Waiting:
+		return c.Tried
+	}
+	return ""
 }
 
 // Table writes one aligned line per change that is not Unchanged, then why
@@ -92,7 +103,7 @@ func (s ChangeSet) Table(w io.Writer, colour func(Action, string) string) error 
 	for _, c := range changed {
 		cols := c.columns()
 		if c.Action == Held {
-			cols[3] = ""
+			cols[3] = "to be " + string(c.putOff())
 		}
 		for i := range width {
 			cols[i] += strings.Repeat(" ", width[i]-utf8.RuneCountInString(cols[i]))
