@@ -130,6 +130,7 @@ func (f targetFlags) cluster(log *slog.Logger) (*cluster.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	cluster.LogTo(log)
 	client, err := cluster.Client(config)
 	return &cluster.Cluster{Client: client, Log: log}, err
 }

@@ -112,6 +112,7 @@ func newReplica(flags reconcileFlags, log *slog.Logger) (*replica, error) {
 	if flags.elect {
 		r.guarded.Wrap(r.guard.Wrap)
 	}
+	cluster.LogTo(log)
 	client, err := cluster.Client(r.guarded)
 	if err != nil {
 		return nil, err
