@@ -68,7 +68,7 @@ func (t taker) create(ctx context.Context) error {
 		return err
 	}
 	want.SetResourceVersion(never)
-	err = t.apply(ctx, want, false)
+	_, err = t.apply(ctx, want, false)
 	if apierrors.IsConflict(err) {
 		return t.taken(ctx, err)
 	}
@@ -94,7 +94,7 @@ func (t taker) open() error {
 // taken says whose the object is that has the name already. One that is just
 // what we wanted is the answer to a request whose answer was lost.
 func (t taker) taken(ctx context.Context, conflict error) error {
-	found, err := t.api.Get(ctx, t.step.Want.Name, metav1.GetOptions{})
+	found, err := t.read(ctx, t.step.Want.Name)
 	if err != nil {
 		return said("it exists already, and cannot be read", err)
 	}
@@ -124,13 +124,18 @@ func (t taker) configure(ctx context.Context) error {
 	}
 	want.SetUID(types.UID(t.step.Live.UID)) // this very object, or none
 	before := t.watch.get(t.step.Want.ID)
-	err = t.apply(ctx, want, false)
+	made, err := t.apply(ctx, want, false)
 	if others := takenBy(err); len(others) > 0 {
-		if err := t.force(ctx, want, others); err != nil {
+		if made, err = t.force(ctx, want, others); err != nil {
 			return err
 		}
 	} else if err != nil {
 		return said("changing it", err)
+	}
+	if before != nil && before.shared {
+		if err := t.alone(ctx, made); err != nil {
+			t.Log.Warn("others manage its fields, too, so that some may stay when Git has them no more", "object", t.step.Want.ID, "error", err)
+		}
 	}
 	if before != nil && before.forged() {
 		t.tookOver(before.by)
@@ -139,18 +144,19 @@ func (t taker) configure(ctx context.Context) error {
 }
 
 // force applies fields that others manage, too, and says which of them they had changed.
-func (t taker) force(ctx context.Context, want *unstructured.Unstructured, by others, subresources ...string) error {
+func (t taker) force(ctx context.Context, want *unstructured.Unstructured, by others, subresources ...string) (*unstructured.Unstructured, error) {
 	changed, err := t.changed(ctx, by)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := t.apply(ctx, want, true, subresources...); err != nil {
-		return said("setting fields that "+by.names()+" set, too", err)
+	made, err := t.apply(ctx, want, true, subresources...)
+	if err != nil {
+		return nil, said("setting fields that "+by.names()+" set, too", err)
 	}
 	if len(changed) > 0 {
 		t.putBack(changed)
 	}
-	return nil
+	return made, nil
 }
 
 // remove deletes the object of the step, and no other of that name.
@@ -167,7 +173,7 @@ func (t taker) remove(ctx context.Context) error {
 	}
 	err := t.retry(ctx, func(ctx context.Context) error { return t.api.Delete(ctx, id.Name, options) })
 	if apierrors.IsConflict(err) {
-		found, getErr := t.api.Get(ctx, id.Name, metav1.GetOptions{})
+		found, getErr := t.read(ctx, id.Name)
 		if apierrors.IsNotFound(getErr) || getErr == nil && found.GetUID() != uid {
 			err = nil // ours is gone; what has its name now is another one
 		}
@@ -212,19 +218,33 @@ func (t taker) config() object.ID {
 
 // apply applies an object, or one of its subresources, and takes up what the
 // server made of it.
-func (t taker) apply(ctx context.Context, u *unstructured.Unstructured, force bool, subresources ...string) error {
-	return t.retry(ctx, func(ctx context.Context) error {
-		made, err := t.api.Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: force}, subresources...)
+func (t taker) apply(ctx context.Context, u *unstructured.Unstructured, force bool, subresources ...string) (made *unstructured.Unstructured, err error) {
+	err = t.retry(ctx, func(ctx context.Context) error {
+		made, err = t.api.Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: force}, subresources...)
 		if err != nil {
 			return err
 		}
-		e, err := newEntry(made)
-		if err != nil {
-			return err
-		}
-		t.watch.wrote(t.step.Want, e)
-		return nil
+		return t.wrote(made)
 	})
+	return made, err
+}
+
+// wrote takes up the answer to a write.
+func (t taker) wrote(made *unstructured.Unstructured) error {
+	e, err := newEntry(made)
+	if err == nil {
+		t.watch.wrote(t.step.Want, e)
+	}
+	return err
+}
+
+// read reads the object as it is now: only when there is trouble about it.
+func (t taker) read(ctx context.Context, name string) (found *unstructured.Unstructured, err error) {
+	err = t.retry(ctx, func(ctx context.Context) error {
+		found, err = t.api.Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	return found, err
 }
 
 // putBack says, in the log and as an Event of the object, that fields which

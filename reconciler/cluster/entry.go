@@ -23,6 +23,7 @@ type entry struct {
 	owner             types.UID // of its controller, "" without one
 	made              bool      // that controller makes objects, and is not a camera's ConfigMap
 	by                string    // who has applied it, unless it is ours
+	shared            bool      // others have applied it, too
 	state             state     // nil for kinds whose status nobody asks for
 }
 
@@ -52,6 +53,7 @@ func newEntry(u *unstructured.Unstructured) (*entry, error) {
 		e.live.Pod = &p.Pod
 	}
 	e.live.Body, e.ours, err = owned(u)
+	e.shared = appliedToo(u)
 	if !e.ours {
 		e.by = appliers(u)
 	}

@@ -57,11 +57,7 @@ func (o others) String() string {
 // files), and the change is Git's. Of what was never ours, nothing is put back:
 // it is taken over.
 func (t taker) changed(ctx context.Context, by others) (others, error) {
-	var found *unstructured.Unstructured
-	err := t.retry(ctx, func(ctx context.Context) (err error) {
-		found, err = t.api.Get(ctx, t.step.Want.Name, metav1.GetOptions{})
-		return err
-	})
+	found, err := t.read(ctx, t.step.Want.Name)
 	if err != nil {
 		return nil, said("looking who has changed it", err)
 	}

@@ -65,9 +65,9 @@ func (t taker) resize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = t.apply(ctx, size, false, resizeSubresource)
+	_, err = t.apply(ctx, size, false, resizeSubresource)
 	if others := takenBy(err); len(others) > 0 {
-		err = t.force(ctx, size, others, resizeSubresource)
+		_, err = t.force(ctx, size, others, resizeSubresource)
 	}
 	if err != nil {
 		return fmt.Errorf("the Pod keeps running with the CPU and memory that it has; who deletes it gets one with the new ones: %w",

@@ -2,12 +2,14 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/engine"
 )
 
@@ -67,6 +69,54 @@ func TestTakeOverThenChange(t *testing.T) {
 		w.sync(w.compile())
 		return strings.Contains(strings.Join(w.events(config.Name), "\n"), "put back to what Git says: kubectl had changed data.camera.json")
 	})
+}
+
+// TestTakeOverThenRemoval: what Git has no more after a takeover goes away, and
+// what kubectl applied besides stays, as kubectl's.
+func TestTakeOverThenRemoval(t *testing.T) {
+	t.Parallel()
+	for name, flags := range map[string][]string{"server-side": {"--server-side"}, "client-side": {"--server-side=false"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newPendingWorld(t, "north")
+			r := w.compile()
+			id := w.id("ConfigMap", "camera-north")
+			// The page is too large for kubectl without --server-side.
+			r.Objects = slices.DeleteFunc(r.Objects, func(o object.Object) bool { return o.ID == w.id("ConfigMap", "page") })
+			i := slices.IndexFunc(r.Objects, func(o object.Object) bool { return o.ID == id })
+			plain := r.Objects[i]
+			with := func(data, notes string) object.Object {
+				o := plain
+				o.Body = []byte(strings.Replace(string(o.Body), `"data":{`, `"data":{`+data, 1))
+				o.Body = []byte(strings.Replace(string(o.Body), `"annotations":{`, `"annotations":{`+notes, 1))
+				return o
+			}
+			r.Objects[i] = with(`"extra":"1",`, `"their/note":"stays",`)
+			kubectl(t, shared.Get(t), r, flags...)
+			r.Objects[i] = with(`"extra":"1",`, "")
+			w.mustSync(r)
+			r.Objects[i] = plain
+			w.mustSync(r)
+			after := w.see(id.Kind, id.Name)
+			if data := after.Object["data"].(map[string]any); data["extra"] != nil {
+				t.Error("a key stays that Git has no more")
+			}
+			if notes := after.GetAnnotations(); notes["their/note"] != "stays" {
+				t.Errorf("kubectl's own annotation is gone: %v", notes)
+			}
+			for _, e := range after.GetManagedFields() {
+				if strings.HasPrefix(e.Manager, "kubectl") && strings.Contains(e.FieldsV1.GetRawString(), "camera.json") {
+					t.Errorf("%s still manages %s", e.Manager, e.FieldsV1.GetRawString())
+				}
+			}
+			w.restart()
+			w.traffic.take()
+			w.mustSync(r)
+			if got := w.traffic.take(); len(got) > 0 {
+				t.Errorf("afterwards, it made requests: %q", got)
+			}
+		})
+	}
 }
 
 // TestServersSpelling: what an API server makes of a body (a default inside an
