@@ -87,7 +87,7 @@ func applied(s status.Status) status.Condition {
 	case len(s.Failed) > 0:
 		return no("ObjectsFailed", fmt.Sprintf("%d objects; the first is %s: %s", len(s.Failed), s.Failed[0].ID, s.Failed[0].Reason))
 	case len(s.Held) > 0:
-		return no("Held", s.Held[0].Reason)
+		return no("Held", fmt.Sprintf("%s; the first is %s: %s", status.HeldWords(s.Held), s.Held[0].ID, s.Held[0].Reason))
 	case s.Pending != nil:
 		return no("Applying", "commit "+short(s.Pending.Commit)+": "+s.Pending.Summary)
 	case s.Commit == "":

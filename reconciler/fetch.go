@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -60,12 +61,13 @@ func (l *loop) fetchDone(c *source.Commit, err error) {
 	was := l.showFetch(now, err)
 	l.metrics.fetched(err)
 	if err != nil {
-		var unverified *source.UnverifiedError
-		if l.poll.failed(now, l.Interval); errors.As(err, &unverified) {
-			l.poll = retry{at: now.Add(early(l.Interval))} // the server answers; its next commit may be signed
+		message := "the repository cannot be read; everything stays as it is"
+		if l.poll.failed(now, l.Interval); answered(err) {
+			l.poll = retry{at: now.Add(early(l.Interval))} // its next commit may be better
+			message = "the newest commit is not taken; everything stays as it is"
 		}
 		if was != err.Error() {
-			l.Log.Error("the repository cannot be read; everything stays as it is", "error", err)
+			l.Log.Error(message, "error", err)
 		}
 	} else {
 		l.poll = retry{at: now.Add(early(l.Interval))}
@@ -84,15 +86,27 @@ func (l *loop) fetchDone(c *source.Commit, err error) {
 	l.stopCompiling()
 }
 
-// refused are the problems of a commit that the source refuses as a whole.
+// answered tells whether the repository answered, with a commit that is refused.
+func answered(err error) bool {
+	var unverified *source.UnverifiedError
+	var refused *source.RefusedError
+	return errors.As(err, &unverified) || errors.As(err, &refused)
+}
+
+// refused are the problems of a commit that the source refuses as a whole. What
+// is wrong with no file in particular has the commit as its place.
 func refused(err error) []object.Problem {
 	var refusal *source.RefusedError
 	if !errors.As(err, &refusal) {
 		return nil
 	}
+	commit := "the newest commit"
+	if refusal.Commit != "" {
+		commit = "commit " + short(refusal.Commit)
+	}
 	var problems []object.Problem
 	for _, f := range refusal.Files {
-		problems = append(problems, object.Problem{Position: object.Position{File: f.File}, Message: f.Why})
+		problems = append(problems, object.Problem{Position: object.Position{File: cmp.Or(f.File, commit)}, Message: f.Why})
 	}
 	return problems
 }

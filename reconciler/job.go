@@ -146,8 +146,10 @@ func (j *job) done(c engine.Change) {
 }
 
 // leaveOut takes out of a plan what another sync does, and what failed and has
-// to wait for its next try.
+// to wait for its next try. A camera that keeps its Pod for now keeps what the
+// Pod runs with, too: a running worker would follow a new URL at once.
 func (j *job) leaveOut(changes []engine.Change, busy []map[object.ID]bool, paced bool) {
+	keeps := map[object.ID]string{} // what Pods run with, and why they keep it
 	for i := range changes {
 		c := &changes[i]
 		if _, ok := c.Step(); !ok {
@@ -167,14 +169,24 @@ func (j *job) leaveOut(changes []engine.Change, busy []map[object.ID]bool, paced
 				why = "it is being done"
 			}
 		}
-		if why != "" {
-			c.Action, c.Tried, c.Reason = engine.Waiting, c.Action, why
+		if why == "" {
+			continue
+		}
+		if c.Kind == "Pod" && c.Action == engine.Replaced && needsTurn(*c) {
+			keeps[object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: c.Namespace, Name: c.Name}] = why
+			keeps[object.ID{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Namespace: c.Namespace, Name: c.Name}] = why
+		}
+		c.Action, c.Tried, c.Reason = engine.Waiting, c.Action, why
+	}
+	for i := range changes {
+		if c := &changes[i]; c.Action == engine.Configured && keeps[c.ID] != "" {
+			c.Action, c.Tried, c.Reason = engine.Waiting, c.Action, "its Pod waits: "+keeps[c.ID]
 		}
 	}
 }
 
 // note writes down what must survive a crash, if that has changed: how many
-// cameras there were when deletions were held, and nothing any more when none are.
+// cameras there were when changes were held, and nothing any more when none are.
 func (j *job) note(set engine.ChangeSet) {
 	held := len(only(set, engine.Held)) > 0
 	err := j.loop.book.change(func(n *notes) {

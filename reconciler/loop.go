@@ -58,6 +58,7 @@ type loop struct {
 	right    map[object.ID]bool // objects that were as the target says
 	failed   bool               // the last sync had failures
 	logged   string             // what was last said of a sync
+	settled  string             // the commit of which it was said that all is as it says
 	heldTold map[object.ID]string
 }
 

@@ -15,7 +15,7 @@ import (
 
 // notes are what has to survive a crash.
 type notes struct {
-	// Approved is the commit whose held deletions were approved.
+	// Approved is the commit whose held changes were approved.
 	Approved string `json:"approved,omitempty"`
 	// Base is engine.Options.Base, while something is held.
 	Base int `json:"base,omitempty"`
@@ -140,7 +140,8 @@ var (
 	ErrNothingHeld = errors.New("nothing is held")
 )
 
-// Approve lets the held deletions of a commit happen. The commit must be the
+// Approve lets the held changes of a commit happen: it deletes what it takes
+// away, and goes on replacing where it had stopped. The commit must be the
 // newest one, by its hash or the beginning of it. It returns how many there are.
 func (r *Reconciler) Approve(commit string) (int, error) {
 	r.prepare()
@@ -154,7 +155,7 @@ func (r *Reconciler) Approve(commit string) (int, error) {
 	if err := r.book.change(func(n *notes) { n.Approved = newest }); err != nil {
 		return 0, fmt.Errorf("noting the approval: %w", err)
 	}
-	r.Log.Info("approved", "commit", short(newest), "deletions", held)
+	r.Log.Info("approved", "commit", short(newest), "changes", held)
 	signal(r.poke)
 	return held, nil
 }

@@ -110,7 +110,7 @@ func (r *Reconciler) shortcoming(s status.Status) error {
 	case len(s.Failed) > 0:
 		return fmt.Errorf("%d objects could not be applied", len(s.Failed))
 	case len(s.Held) > 0:
-		return fmt.Errorf("%d changes wait for: %s %s", len(s.Held), cmp.Or(r.ApproveWith, "camfleet approve"), s.Commit)
+		return fmt.Errorf("%s: %s %s", status.HeldWords(s.Held), cmp.Or(r.ApproveWith, "camfleet approve"), s.Commit)
 	}
 	return nil
 }
@@ -132,9 +132,10 @@ func (r *Reconciler) showFetch(now time.Time, err error) (was string) {
 			s.Unverified = err.Error()
 		} else if err != nil {
 			s.FetchError = err.Error()
-			return
 		}
-		s.Fetched = now
+		if err == nil || answered(err) {
+			s.Fetched = now
+		}
 	})
 	return was
 }

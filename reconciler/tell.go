@@ -2,7 +2,9 @@ package reconciler
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -81,7 +83,7 @@ func (t *teller) drain() {
 
 // tell tells what a sync did.
 func (l *loop) tell(set engine.ChangeSet, healed []engine.Change) {
-	fresh := l.log(set)
+	fresh := l.log(set, healed)
 	if l.Synced != nil && (fresh && len(set.Changed().Changes) > 0 || len(effects(set)) > 0) {
 		l.teller.later(func() { l.Synced(set) })
 	}
@@ -111,30 +113,78 @@ func (l *loop) news(set engine.ChangeSet, healed []engine.Change) []engine.Chang
 	return news
 }
 
-// log says what a sync did, and whether it is anything new: a steady state is said once.
-func (l *loop) log(set engine.ChangeSet) bool {
-	held := map[string]int{} // by reason
-	for _, c := range set.Changes {
-		switch c.Action {
-		case engine.Failed:
-			l.Log.Error("not applied; it is tried again", "object", c.ID, "site", c.Site, "camera", c.Camera, "tried", c.Tried, "reason", c.Reason)
-		case engine.Held:
-			held[c.Reason]++
-		case engine.Unchanged:
-		default:
-			l.Log.Debug(string(c.Action), "object", c.ID, "site", c.Site, "camera", c.Camera, "reason", c.Reason)
-		}
-	}
-	summary := set.Commit + set.Summary()
-	if summary == l.logged {
+// mostLogged is how many objects of one sync are named in the log.
+const mostLogged = 20
+
+// log says what a sync did, and whether it is anything new: a steady state is
+// said once for each commit.
+func (l *loop) log(set engine.ChangeSet, healed []engine.Change) bool {
+	l.logFailed(only(set, engine.Failed))
+	l.logEach(slog.LevelInfo, "put back", healed)
+	l.logEach(slog.LevelDebug, "changed", effects(set))
+	done, open, summary := len(effects(set)), len(only(set, engine.Failed, engine.Held, engine.Waiting)) > 0, set.Summary()
+	said := set.Commit + summary
+	if said == l.logged && done == 0 {
 		return false
 	}
-	l.logged = summary
+	l.logged = said
+	held := map[string]int{} // by reason
+	for _, c := range only(set, engine.Held) {
+		held[c.Reason]++
+	}
 	for _, reason := range slices.Sorted(maps.Keys(held)) {
 		l.Log.Warn("changes are held", "objects", held[reason], "reason", reason)
 	}
-	l.Log.Info("synced", "commit", short(set.Commit), "summary", set.Summary())
+	level, message := slog.LevelInfo, "applied"
+	switch {
+	case done > 0:
+	case open:
+		message = "nothing can be applied now"
+	case l.settled == set.Commit:
+		level, message = slog.LevelDebug, "all is as the commit says"
+	default:
+		message = "all is as the commit says"
+	}
+	if l.settled = ""; !open {
+		l.settled = set.Commit
+	}
+	l.Log.Log(l.ctx, level, message, "commit", short(set.Commit), "summary", summary)
 	return true
+}
+
+// logFailed names what failed; when nothing works, it does not name everything.
+func (l *loop) logFailed(failed []engine.Change) {
+	for _, c := range failed[:min(len(failed), mostLogged)] {
+		l.Log.Error("not applied; it is tried again", about(c)...)
+	}
+	if more := len(failed) - mostLogged; more > 0 {
+		l.Log.Error("others were not applied either; the status names them", "objects", more)
+	}
+}
+
+func (l *loop) logEach(level slog.Level, message string, changes []engine.Change) {
+	if !l.Log.Enabled(l.ctx, level) {
+		return
+	}
+	for _, c := range changes[:min(len(changes), mostLogged)] {
+		l.Log.Log(l.ctx, level, message, about(c)...)
+	}
+	if more := len(changes) - mostLogged; more > 0 {
+		l.Log.Log(l.ctx, level, message, "others", more)
+	}
+}
+
+// about is what a line of the log says of a change, without what is empty.
+func about(c engine.Change) []any {
+	out := []any{"object", c.ID.String()}
+	for _, f := range []struct{ key, value string }{
+		{"site", c.Site}, {"camera", c.Camera}, {"action", string(cmp.Or(c.Tried, c.Action))}, {"reason", c.Reason},
+	} {
+		if f.value != "" {
+			out = append(out, f.key, f.value)
+		}
+	}
+	return out
 }
 
 // publish tells the status, if it has changed since it was last told.

@@ -22,7 +22,7 @@ import (
 // Annotations of the ConfigMap with which people give orders. They are state:
 // an order holds as long as its annotation is there.
 const (
-	// AnnotationApprove names the commit whose held deletions may happen.
+	// AnnotationApprove names the commit whose held changes may happen.
 	AnnotationApprove = "camfleet.dev/approve"
 	// AnnotationSuspend stops applying; its value says why.
 	AnnotationSuspend = "camfleet.dev/suspend"

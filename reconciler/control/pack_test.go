@@ -139,7 +139,7 @@ func TestSummary(t *testing.T) {
 	got := summary(s)
 	for _, want := range []string{
 		"suspended since 2026-11-24T01:02:03Z: holidays\n", "commit aaaaaaaaaaaa of ", "30 cameras: 27 live, 3 unreachable\n",
-		"camera: gate/c00010 is unreachable: ", "the repository cannot be read: no route to host\n", "2 changes wait for: camfleet approve aaaaaaaaaaaa\n",
+		"camera: gate/c00010 is unreachable: ", "the repository cannot be read: no route to host\n", "2 deletions wait for approval, the first: ",
 		"not well: CronJob/days-north: the day file of 2026-11-22 is missing\n", "warning: and 5 more\n",
 	} {
 		if !strings.Contains(got, want) {

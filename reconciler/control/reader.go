@@ -162,7 +162,7 @@ func (r Reader) Watch(ctx context.Context, f func(Report) error) error {
 	}
 }
 
-// Approve lets the held deletions of a commit happen: the newest commit, by its
+// Approve lets the held changes of a commit happen: the newest commit, by its
 // hash or the beginning of it. It returns the whole hash, and how many there are.
 // Who may not read the status must give the whole hash, and learns no number.
 func (r Reader) Approve(ctx context.Context, commit string) (string, int, error) {

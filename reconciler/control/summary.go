@@ -36,8 +36,8 @@ func summary(s status.Status) string {
 		}
 	}
 	b.WriteString(cameras(s.Cameras))
-	if n := len(s.Held); n > 0 {
-		line("%d changes wait for: camfleet approve %s", n, short(s.Commit))
+	if len(s.Held) > 0 {
+		line("%s, the first: %s: %s", status.HeldWords(s.Held), s.Held[0].ID, s.Held[0].Reason) // which says how
 	}
 	list(&b, "problem", s.Problems, func(p int) string { return s.Problems[p].Error() })
 	list(&b, "failed", s.Failed, func(i int) string { return s.Failed[i].ID.String() + ": " + s.Failed[i].Reason })

@@ -44,7 +44,7 @@ func FromStatus(s status.Status) State {
 		state.Level, state.Description = Failure, first(len(s.Failed), "object is not applied", "objects are not applied", f.ID.String()+": "+f.Reason)
 	case len(s.Held) > 0:
 		h := s.Held[0]
-		state.Level, state.Description = Pending, first(len(s.Held), "deletion waits for approval", "deletions wait for approval", h.ID.String()+": "+h.Reason)
+		state.Level, state.Description = Pending, status.HeldWords(s.Held)+", the first: "+h.ID.String()+": "+h.Reason
 	case len(s.Waiting) > 0:
 		w := s.Waiting[0]
 		state.Level, state.Description = Pending, first(len(s.Waiting), "object waits", "objects wait", w.ID.String()+": "+w.Reason)

@@ -58,7 +58,9 @@ type Status struct {
 	Summary string `json:"summary,omitempty"`
 	// Changes are those of the last sync that changed anything, without what stayed the same (the first 1000).
 	Changes []engine.Change `json:"changes,omitempty"`
-	// Held is what waits for approval, Failed what is tried again.
+	// Held is what waits for approval: deletions, and, of a rollout that stopped
+	// because replaced cameras did not come back, what is left of it (Tried says
+	// which). Failed is what is tried again.
 	Held   []engine.Change `json:"held,omitempty"`
 	Failed []engine.Change `json:"failed,omitempty"`
 	// Warnings stop nothing: the compiler's, with their places, and the target's.
