@@ -69,7 +69,7 @@ func stripper(log *slog.Logger) func(*unstructured.Unstructured) *entry {
 	return func(u *unstructured.Unstructured) *entry {
 		e, err := newEntry(u)
 		if err != nil {
-			log.Warn("it is not read as a whole", "object", e.live.ID, "error", err)
+			log.Warn("an object could not be read as a whole", "object", e.live.ID, "error", err)
 			if e.live.Body == nil {
 				e.live.Body = []byte("{}")
 			}

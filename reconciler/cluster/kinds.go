@@ -49,6 +49,6 @@ func kind(kinds []Kind, id object.ID) (Kind, error) {
 			return k, nil
 		}
 	}
-	return Kind{}, fmt.Errorf("objects of kind %s (%s) are not managed in a cluster: take it out of the site's kustomization.yaml, "+
-		"and apply it by other means", id.Kind, id.APIVersion)
+	return Kind{}, fmt.Errorf("objects of kind %s (%s) are not managed in a cluster: take them out of the site's kustomization.yaml, "+
+		"and apply them by other means", id.Kind, id.APIVersion)
 }

@@ -79,6 +79,19 @@ func (w *watch) observe() Observation {
 // maxForged is how many objects that are left alone are named.
 const maxForged = 20
 
+// lost says that somebody is deleting what holds recordings. Camfleet never
+// does, and nobody can take a deletion back: there is time to save them.
+func lost(id object.ID) []string {
+	switch id.Kind {
+	case "PersistentVolumeClaim":
+		return []string{id.String() + " is being deleted, and not by camfleet: Kubernetes waits for the last Pod that uses it; " +
+			"if its volume's reclaim policy is Delete, the recordings are lost then: change that to Retain, or copy them"}
+	case "Namespace":
+		return []string{id.String() + " is being deleted, and not by camfleet, with all that is in it; it is made anew when that has ended"}
+	}
+	return nil
+}
+
 // warnings are what cannot be told of a fleet, and what is left alone in it.
 func (w *watch) warnings(entries []*entry) []string {
 	var out, forged []string
@@ -86,7 +99,11 @@ func (w *watch) warnings(entries []*entry) []string {
 		if e.forged() {
 			forged = append(forged, e.live.ID.String())
 		}
+		if e.ours && e.DeletionTimestamp != nil {
+			out = append(out, lost(e.live.ID)...)
+		}
 	}
+	slices.Sort(out)
 	slices.Sort(forged)
 	for i, id := range forged {
 		if i == maxForged {

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"camfleet.dev/compiler/object"
@@ -215,4 +217,21 @@ func BenchmarkObserve(b *testing.B) {
 			c.Observe()
 		}
 	})
+}
+
+// TestEndingRecordings: a claim or a namespace that somebody is deleting is
+// told while recordings can be saved; other objects that end are not.
+func TestEndingRecordings(t *testing.T) {
+	t.Parallel()
+	var all []*unstructured.Unstructured
+	for _, kind := range []string{"PersistentVolumeClaim", "Namespace", "ConfigMap"} {
+		u := seen(kind, "camfleet-gate", "a", 1, nil)
+		now := metav1.Now()
+		u.SetDeletionTimestamp(&now)
+		all = append(all, u, seen(kind, "camfleet-gate", "b", 1, nil))
+	}
+	got := offline(t, "f", all...).Observe().Warnings
+	if len(got) != 2 || !strings.Contains(got[0], "Namespace/a is being deleted") || !strings.Contains(got[1], "PersistentVolumeClaim/a is being deleted") {
+		t.Errorf("warnings %q", got)
+	}
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -56,7 +57,12 @@ func (c *Cluster) Record(_ context.Context, change engine.Change) {
 			h.message = fmt.Sprintf("not %s: %s", change.Tried, change.Reason)
 		}
 	case engine.Held:
+		tried := cmp.Or(change.Tried, engine.Deleted)
 		h.reason, h.warning = "PruneHeld", true
+		if tried != engine.Deleted {
+			h.reason = "ChangeHeld"
+		}
+		h.message = fmt.Sprintf("not %s: %s", tried, change.Reason)
 	case engine.Replaced:
 		h.reason = "Replaced"
 	case engine.Created, engine.Configured:
@@ -88,7 +94,7 @@ func (c *Cluster) tell(h happening) {
 	select {
 	case r.queue <- h:
 	default:
-		c.Log.Debug("too many events at once: one is left out", "object", h.id, "reason", h.reason)
+		c.Log.Debug("there are too many Events to write: one is left out", "object", h.id, "reason", h.reason)
 	}
 }
 
@@ -188,7 +194,7 @@ func (c *Cluster) post(ctx context.Context, h happening) {
 	_, err := c.Client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "events"}).Namespace(namespace).
 		Create(ctx, e, metav1.CreateOptions{FieldManager: manager})
 	if err != nil {
-		c.Log.Warn("no event could be written", "object", h.id, "reason", h.reason, "error", err)
+		c.Log.Warn("an Event could not be written", "object", h.id, "reason", h.reason, "error", err)
 	}
 }
 

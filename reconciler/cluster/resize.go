@@ -70,7 +70,7 @@ func (t taker) resize(ctx context.Context) error {
 		_, err = t.force(ctx, size, others, resizeSubresource)
 	}
 	if err != nil {
-		return fmt.Errorf("the Pod keeps running with the CPU and memory that it has; who deletes it gets one with the new ones: %w",
+		return fmt.Errorf("the Pod keeps running with the CPU and memory that it has; delete it to get one with the new ones: %w",
 			said("changing them", err))
 	}
 	return nil
