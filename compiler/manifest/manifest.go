@@ -16,10 +16,11 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	"golang.org/x/sync/errgroup"
 
 	"camfleet.dev/compiler/object"
 )
@@ -33,17 +34,22 @@ type File struct {
 // Files are the objects' files, sorted by name, which is the order to apply
 // them in. The same objects give the same files.
 func Files(objects []object.Object) ([]File, error) {
-	files := make([]File, 0, len(objects))
-	for _, o := range objects {
-		name, err := path(o.ID)
-		if err != nil {
-			return nil, fmt.Errorf("writing %s: %w", o.ID, err)
-		}
-		text, err := yaml.JSONToYAML(o.Body)
-		if err != nil {
-			return nil, fmt.Errorf("writing %s: %w", o.ID, err)
-		}
-		files = append(files, File{Name: name, Data: text})
+	files := make([]File, len(objects))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for first := 0; first < len(objects); first += chunk {
+		g.Go(func() error {
+			for i := first; i < min(first+chunk, len(objects)); i++ {
+				var err error
+				if files[i], err = file(objects[i]); err != nil {
+					return fmt.Errorf("writing %s: %w", objects[i].ID, err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
 	for i := 1; i < len(files); i++ {
@@ -52,6 +58,18 @@ func Files(objects []object.Object) ([]File, error) {
 		}
 	}
 	return files, nil
+}
+
+// chunk is how many objects are written in one piece of work.
+const chunk = 100
+
+func file(o object.Object) (File, error) {
+	name, err := path(o.ID)
+	if err != nil {
+		return File{}, err
+	}
+	text, err := toYAML(o.Body)
+	return File{Name: name, Data: text}, err
 }
 
 // plain is what a folder or a file may be called: no way out of where it is.
