@@ -9,8 +9,9 @@ import (
 
 // Rollout remembers what a plan cannot see in a cluster: which Pods were
 // replaced or healed, and when. It is kept in memory only. After a restart,
-// turns go by the age of Pods, back-off begins anew, and Pods that did not come
-// back before do not stop a rollout: there must be as many again.
+// turns go by the age of Pods, and back-off begins anew. A rollout that had
+// stopped stays so if somebody kept what was Lost then (Restore); Pods that were
+// too few to stop it are forgotten.
 //
 // The zero value is ready. It belongs to one goroutine.
 type Rollout struct {
@@ -97,6 +98,15 @@ func (r *Rollout) Options(o Options, live []Live) Options {
 		o.NotBefore[id], o.Heals[id] = h.at.Add(wait), h.times
 	}
 	return o
+}
+
+// Restore takes up what stopped a commit's rollout before a restart: Pods that it
+// had replaced, that had their turn, and that were not back yet (Lost).
+func (r *Rollout) Restore(commit string, lost []object.ID, now time.Time) {
+	r.commit, r.healed, r.turns = commit, map[object.ID]healed{}, map[object.ID]Turn{}
+	for _, id := range lost {
+		r.turns[id] = Turn{Began: now.Add(-turn), ready: true, commit: commit}
+	}
 }
 
 // Lost are the Pods that the commit has replaced while they were ready, that had
