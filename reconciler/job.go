@@ -92,7 +92,7 @@ func (j *job) run(ctx context.Context) func() {
 	l := j.loop
 	if j.target.plan == nil { // a broken fleet of which nothing else is known
 		if !j.suspended {
-			j.note(engine.ChangeSet{Commit: j.options.Commit, Base: j.options.Base})
+			j.note(engine.ChangeSet{Commit: j.options.Commit, Base: j.options.Base}, nil)
 		}
 		return j.ended(func() { l.syncDone(j, engine.ChangeSet{Commit: j.options.Commit}) })
 	}
@@ -106,12 +106,13 @@ func (j *job) run(ctx context.Context) func() {
 	if err != nil {
 		return j.ended(func() { l.listFailed(j, fmt.Errorf("listing what is there: %w", err)) })
 	}
-	plan := engine.Plan(j.target.plan, live, l.rollout.options(j.options, live))
+	options := l.rollout.options(j.options, live)
+	plan := engine.Plan(j.target.plan, live, options)
 	j.leaveOut(plan.Changes, busy, paced)
 	if j.suspended {
 		return j.ended(func() { l.syncDone(j, plan) })
 	}
-	j.note(plan) // the base of what is held is noted before anything is added
+	j.note(plan, options.Lost) // the base of what is held is noted before anything is added
 	j.hands.take(plan)
 	l.send(func() { l.showPlan(j, plan) })
 	if l.Planned != nil {
@@ -186,8 +187,9 @@ func (j *job) leaveOut(changes []engine.Change, busy []map[object.ID]bool, paced
 }
 
 // note writes down what must survive a crash, if that has changed: how many
-// cameras there were when changes were held, and nothing any more when none are.
-func (j *job) note(set engine.ChangeSet) {
+// cameras there were when changes were held, and nothing any more when none are;
+// and which Pods stopped a rollout.
+func (j *job) note(set engine.ChangeSet, lost map[object.ID]bool) {
 	held := len(only(set, engine.Held)) > 0
 	err := j.loop.book.change(func(n *notes) {
 		n.Base = 0
@@ -198,6 +200,7 @@ func (j *job) note(set engine.ChangeSet) {
 			n.Approved = "" // of a commit that is not the newest any more
 		}
 		n.Good = j.target.hashes
+		n.Stopped = stoppedBy(set, lost)
 	})
 	if err != nil {
 		j.loop.Log.Error("what must survive a crash cannot be noted", "error", err)
@@ -214,6 +217,12 @@ func (r *rollout) options(o engine.Options, live []engine.Live) engine.Options {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.Options(o, live)
+}
+
+func (r *rollout) restore(commit string, lost []object.ID, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Restore(commit, lost, now)
 }
 
 func (r *rollout) observe(set engine.ChangeSet, now time.Time) {

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"camfleet.dev/compiler/object"
+	"camfleet.dev/reconciler/engine"
 	"camfleet.dev/reconciler/status"
 )
 
@@ -21,8 +24,41 @@ type notes struct {
 	Base int `json:"base,omitempty"`
 	// Suspended says that nothing is applied, and why.
 	Suspended *status.Suspension `json:"suspended,omitempty"`
+	// Stopped is what stopped the rollout of a commit by itself.
+	Stopped *stopped `json:"stopped,omitempty"`
 	// Good are the commits in which sites were last right that are broken now.
 	Good map[string]string `json:"good,omitempty"`
+}
+
+// stopped are the Pods that a commit has replaced, and that did not come back,
+// as NAMESPACE/NAME: after a restart, nobody else knows of them.
+type stopped struct {
+	Commit string   `json:"commit"`
+	Pods   []string `json:"pods"` // sorted
+}
+
+// stoppedBy is what stops a rollout, if it is: a replacement is held only then.
+func stoppedBy(set engine.ChangeSet, lost map[object.ID]bool) *stopped {
+	if !slices.ContainsFunc(set.Changes, func(c engine.Change) bool { return c.Action == engine.Held && c.Tried == engine.Replaced }) {
+		return nil
+	}
+	s := &stopped{Commit: set.Commit}
+	for id := range lost {
+		s.Pods = append(s.Pods, id.Namespace+"/"+id.Name)
+	}
+	slices.Sort(s.Pods)
+	return s
+}
+
+// lost are the Pods as objects.
+func (s *stopped) lost() []object.ID {
+	var all []object.ID
+	for _, pod := range s.Pods {
+		if namespace, name, ok := strings.Cut(pod, "/"); ok {
+			all = append(all, object.ID{APIVersion: "v1", Kind: "Pod", Namespace: namespace, Name: name})
+		}
+	}
+	return all
 }
 
 // notebook keeps the notes, on disk first. Writing may take its time: who only
@@ -123,6 +159,9 @@ func (l *loop) notesRead(err error) {
 	if err != nil {
 		l.readTry.failed(l.Clock.Now(), retryFirst)
 		l.Log.Error("what was noted cannot be read; nothing is applied until it can, or until somebody resumes", "error", err)
+	}
+	if s := l.book.now().Stopped; err == nil && s != nil {
+		l.rollout.restore(s.Commit, s.lost(), l.Clock.Now())
 	}
 	l.showNotes()
 	if l.target != nil { // it may lack what the notes tell of broken sites
