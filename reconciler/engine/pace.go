@@ -204,6 +204,9 @@ func (p *planner) turn(l *Live) (until time.Time, taken bool) {
 		until = l.Pod.Ending.Add(turn)
 	default:
 		until = l.Pod.Created.Add(turn)
+		if until.After(p.options.Now.Add(2 * turn)) {
+			return until, false // a clock was set back, and its age is unknown: it must not hold the others up for as long
+		}
 	}
 	return until, until.After(p.options.Now)
 }

@@ -76,6 +76,12 @@ func TestPace(t *testing.T) {
 		{name: "replaced by our clock, which is ahead", cameras: 20, edit: func(m *Memory) {
 			each(m, 1, func(_ int, p *engine.Pod) { young(p, time.Hour) })
 		}, options: engine.Options{Turns: map[object.ID]engine.Turn{podID("gate", "c00"): {Began: epoch().Add(-time.Second)}}}, replaced: 2, waiting: "2 of 20", again: 59 * time.Second},
+		{name: "made in the near future", cameras: 20, edit: func(m *Memory) {
+			each(m, 1, func(_ int, p *engine.Pod) { young(p, -30*time.Second) })
+		}, replaced: 2, waiting: "2 of 20", again: time.Minute},
+		{name: "made in the future: a clock was set back by hours", cameras: 20, edit: func(m *Memory) {
+			each(m, 1, func(_ int, p *engine.Pod) { young(p, -5*time.Hour) })
+		}, replaced: 3, waiting: "2 of 20", again: time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
