@@ -3,8 +3,10 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -65,5 +67,9 @@ func (t taker) rehearse(ctx context.Context) error {
 		})
 		return err
 	})
+	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota") {
+		return said("a quota has no room for a second one beside it, which is how it is tried: raise the quota by one Pod, "+
+			"or delete the old one yourself", err)
+	}
 	return said("the new one would be refused", err)
 }
