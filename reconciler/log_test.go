@@ -185,3 +185,32 @@ func TestLeftOutCameraKeepsItsConfiguration(t *testing.T) {
 		t.Errorf("%s", w.cluster.Steps)
 	}
 }
+
+// What the target warns of is logged once, and in the status as long as it is so.
+func TestTargetsWarnings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	log := w.logs()
+	says := []string{"nodes may not be read"}
+	w.Warnings = func() []string { w.mu.Lock(); defer w.mu.Unlock(); return says }
+	w.push(commitA, Result(Cameras("gate", 1)))
+	w.run()
+	for range 5 {
+		w.Changed()
+		w.step(time.Second)
+	}
+	if got := log.take(); strings.Count(got, `level=WARN msg="a warning of the target" warning="nodes may not be read"`) != 1 {
+		t.Errorf("%s", got)
+	}
+	w.note(func() { says = nil })
+	w.Changed()
+	if s := w.step(time.Second); len(s.Warnings) != 0 {
+		t.Errorf("%q", s.Warnings)
+	}
+	w.note(func() { says = []string{"nodes may not be read"} })
+	w.Changed()
+	w.step(time.Second)
+	if got := log.take(); strings.Count(got, "nodes may not be read") != 1 {
+		t.Errorf("%s", got)
+	}
+}

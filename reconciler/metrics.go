@@ -49,18 +49,19 @@ func newMetrics() *metrics {
 	}
 }
 
-// registry is a new registry of everything, for the status of r.
-func (r *Reconciler) registry() *prometheus.Registry {
+// registry is a new registry of everything, for a status: of r, or, when that is
+// true, of another replica.
+func (r *Reconciler) registry(of func() (status.Status, bool)) *prometheus.Registry {
 	m, reg := r.metrics, prometheus.NewRegistry()
 	reg.MustRegister(m.fetches, m.compiles, m.syncs, m.changes, m.hooks, m.heals, m.compileTook, m.syncTook, m.objects,
-		m.compiledAt, m.syncedAt, statusCollector{r.Status})
+		m.compiledAt, m.syncedAt, statusCollector{of})
 	return reg
 }
 
 // Metrics are the loop's own metrics, camfleet_reconcile_….
 func (r *Reconciler) Metrics() prometheus.Gatherer {
 	r.prepare()
-	return r.registry()
+	return r.registry(func() (status.Status, bool) { return r.Status(), false })
 }
 
 func result(err error) string {
@@ -115,15 +116,16 @@ func seconds(t time.Time) float64 {
 	return float64(t.UnixMilli()) / 1000
 }
 
-// statusCollector is a status as metrics.
-type statusCollector struct{ status func() status.Status }
+// statusCollector is a status as metrics. A replica that stands by has none of
+// its own, and the leader's would be there twice: it only says that it stands by.
+type statusCollector struct{ status func() (status.Status, bool) }
 
 // Describe implements prometheus.Collector: which metrics there are depends on the status.
 func (c statusCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
-	s := c.status()
+	s, standby := c.status()
 	gauge := func(name, help string, value float64) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(metricPrefix+name, help, nil, nil), prometheus.GaugeValue, value)
 	}
@@ -132,6 +134,10 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 		for value, n := range values {
 			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n), value)
 		}
+	}
+	gauge("leader", "1 for the replica that looks after the cluster, 0 for one that stands by.", truth(!standby))
+	if standby {
+		return
 	}
 	gauge("held_changes", "Changes that wait for approval.", float64(len(s.Held)))
 	gauge("waiting_changes", "Changes that wait for their turn, a node or the next try.", float64(len(s.Waiting)))

@@ -69,7 +69,8 @@ type Reconciler struct {
 	// ApproveWith is engine.Options.ApproveWith.
 	ApproveWith string
 
-	// Cameras, Warnings, Nodes and Health tell about the target, for Status.
+	// Cameras, Warnings, Nodes and Health tell about the target, for Status. A
+	// new warning is logged, too.
 	Cameras  func() []status.Camera
 	Warnings func() []string
 	Nodes    func() []status.Node

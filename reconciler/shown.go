@@ -22,7 +22,9 @@ type shown struct {
 	status     status.Status
 	refused    []object.Problem   // why the newest commit was not even read
 	conditions []status.Condition // of the last Status
-	told       []byte             // what was last published, of the teller's goroutine
+	// Of the teller's goroutine.
+	told   []byte          // what was last published
+	warned map[string]bool // what the target warned of then
 }
 
 // Status is how things are now.

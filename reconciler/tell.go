@@ -197,12 +197,27 @@ func (r *Reconciler) publish() {
 		s := r.Status()
 		if text := telling(s); !bytes.Equal(text, r.shown.told) {
 			r.shown.told = text
+			r.logWarnings()
 			r.Published(s)
 		}
 	}
 	if !r.teller.later(told) {
 		r.unpublished.Store(false)
 	}
+}
+
+// logWarnings says once what the target warns of.
+func (r *Reconciler) logWarnings() {
+	if r.Warnings == nil {
+		return
+	}
+	now := map[string]bool{}
+	for _, w := range r.Warnings() {
+		if now[w] = true; !r.shown.warned[w] {
+			r.Log.Warn("a warning of the target", "warning", w)
+		}
+	}
+	r.shown.warned = now
 }
 
 // telling is a status without when somebody last looked.

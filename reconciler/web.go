@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -20,6 +21,9 @@ type ClusterOptions struct {
 	// Standby tells whether another replica leads, and what that one says of
 	// itself; nil if there is only this one.
 	Standby func() (status.Status, bool)
+	// Collectors are further metrics, beside the loop's own: those of a
+	// hook.Handler and of a notify.Notifier, for example.
+	Collectors []prometheus.Collector
 }
 
 // aliveWithin is how long the loop may take to answer.
@@ -35,7 +39,7 @@ func (r *Reconciler) ClusterHandler(o ClusterOptions) http.Handler {
 		s, _ := r.statusOf(o)
 		return s
 	}))
-	mux.Handle("/metrics", reading(r.metricsHandler()))
+	mux.Handle("/metrics", reading(r.metricsHandler(o)))
 	mux.Handle("/healthz", reading(http.HandlerFunc(r.healthz)))
 	mux.Handle("/readyz", reading(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { r.readyz(w, o) })))
 	if o.Hook != nil {
@@ -54,8 +58,9 @@ func (r *Reconciler) statusOf(o ClusterOptions) (status.Status, bool) {
 	return r.Status(), false
 }
 
-func (r *Reconciler) metricsHandler() http.Handler {
-	reg := r.registry()
+func (r *Reconciler) metricsHandler(o ClusterOptions) http.Handler {
+	reg := r.registry(func() (status.Status, bool) { return r.statusOf(o) })
+	reg.MustRegister(o.Collectors...)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(r.Log.Handler(), slog.LevelDebug)})
 }

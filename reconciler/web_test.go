@@ -9,9 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"camfleet.dev/reconciler"
 	. "camfleet.dev/reconciler/engine/enginetest"
+	"camfleet.dev/reconciler/hook"
 	"camfleet.dev/reconciler/internal/clock"
+	"camfleet.dev/reconciler/notify"
 	"camfleet.dev/reconciler/status"
 )
 
@@ -81,7 +86,18 @@ func TestStandby(t *testing.T) {
 	if code, _ := call(t, http.MethodGet, server.URL+"/readyz"); code != http.StatusOK {
 		t.Errorf("%d", code)
 	}
+	metrics := func() string {
+		_, body := call(t, http.MethodGet, server.URL+"/metrics")
+		return string(body)
+	}
+	// The leader's numbers would be there twice, and a standby has none.
+	if got := metrics(); !strings.Contains(got, "camfleet_reconcile_leader 0\n") || strings.Contains(got, "camfleet_reconcile_condition") {
+		t.Errorf("%s", got)
+	}
 	leads = true
+	if got := metrics(); !strings.Contains(got, "camfleet_reconcile_leader 1\n") || !strings.Contains(got, "camfleet_reconcile_condition") {
+		t.Errorf("%s", got)
+	}
 	if code, _ := call(t, http.MethodGet, server.URL+"/readyz"); code != http.StatusServiceUnavailable {
 		t.Errorf("%d", code)
 	}
@@ -118,4 +134,32 @@ type hangingClock struct {
 func (c hangingClock) After(d time.Duration) (<-chan time.Time, func()) {
 	_ = c.gate.wait(context.Background(), "the loop")
 	return c.Fake.After(d)
+}
+
+// What the hook and the notifier count is beside the loop's own metrics.
+func TestFurtherMetrics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	marks, err := notify.New(notify.Config{Kind: "gitea", Repository: "https://git.example/a/b", TokenFile: "token", Context: "camfleet/seoul"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooks := &hook.Handler{Secret: func() ([]byte, error) { return []byte("x"), nil }, Wake: w.Wake}
+	server := httptest.NewServer(w.ClusterHandler(reconciler.ClusterOptions{Hook: hooks, Collectors: []prometheus.Collector{hooks, marks}}))
+	defer server.Close()
+	call(t, http.MethodPost, server.URL+"/hook")
+	_, body := call(t, http.MethodGet, server.URL+"/metrics")
+	for _, want := range []string{
+		`camfleet_reconcile_hook_calls_total{result="refused"} 1`, "camfleet_reconcile_hook_wakes_total 0",
+		`camfleet_reconcile_commit_statuses_total{result="sent"} 0`, "camfleet_reconcile_commit_statuses_waiting 0",
+	} {
+		if !strings.Contains(string(body), want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+	for _, c := range []prometheus.Collector{hooks, marks} {
+		if problems, err := testutil.CollectAndLint(c); err != nil || len(problems) > 0 {
+			t.Errorf("%v %v", problems, err)
+		}
+	}
 }
