@@ -57,6 +57,9 @@ func (o others) String() string {
 // files), and the change is Git's. Of what was never ours, nothing is put back:
 // it is taken over.
 func (t taker) changed(ctx context.Context, by others) (others, error) {
+	if _, us := by[manager]; us && len(by) == 1 {
+		return nil, nil // what a subresource applies is kept apart
+	}
 	found, err := t.read(ctx, t.step.Want.Name)
 	if err != nil {
 		return nil, said("looking who has changed it", err)

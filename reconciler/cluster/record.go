@@ -67,6 +67,7 @@ func (c *Cluster) Record(_ context.Context, change engine.Change) {
 		h.reason = "Replaced"
 	case engine.Created, engine.Configured:
 		h.reason = "Recovered" // if it had failed
+		h.message = fmt.Sprintf("%s now: %s", change.Action, change.Reason)
 	default:
 		return
 	}

@@ -53,6 +53,7 @@ func TestEvents(t *testing.T) {
 		{Action: engine.Failed, Tried: engine.Replaced, Reason: "the API server said no"}, {Action: engine.Held, Reason: "too many"},
 		{Action: engine.Held, Tried: engine.Replaced, Reason: "they did not come back"},
 		{Action: engine.Replaced, Reason: "it failed: Evicted"}, {Action: engine.Failed, Tried: engine.Replaced, Reason: "the API server said no"},
+		{Action: engine.Failed, Tried: engine.Configured, Reason: "once more"}, {Action: engine.Configured, Reason: "metadata changed"},
 	} {
 		c.ID = id
 		w.Record(t.Context(), c)
@@ -61,7 +62,7 @@ func TestEvents(t *testing.T) {
 	w.Close() // tells the rest
 	got := w.events(id.Name)
 	slices.Sort(got)
-	want := []string{"it failed: Evicted", "not deleted: too many", "not replaced: the API server said no", "not replaced: they did not come back"}
+	want := []string{"configured now: metadata changed", "it failed: Evicted", "not configured: once more", "not deleted: too many", "not replaced: the API server said no", "not replaced: they did not come back"}
 	if !slices.Equal(got, want) {
 		t.Errorf("events\n%q\nwant\n%q", got, want)
 	}

@@ -47,7 +47,7 @@ func TestResize(t *testing.T) {
 		if got := find(set, w.id("Pod", "camera-north")); got.Action != engine.Configured {
 			t.Errorf("%s: %s", c.camera, set)
 		}
-		if sent := strings.Join(w.traffic.take(), " "); strings.Contains(sent, "DELETE") || strings.Contains(sent, "POST") {
+		if sent := strings.Join(w.traffic.take(), " "); strings.Contains(sent, "DELETE") || strings.Contains(sent, "POST") || strings.Contains(sent, "GET") {
 			t.Errorf("%s: requests %s", c.camera, sent)
 		}
 		after := w.see("Pod", "camera-north")
