@@ -36,7 +36,7 @@ func (m claims) take(key string, c claim) *claim {
 // checkUnique finds cameras with the same URL, edges and servers with the same
 // address or the same Node, and pages with the same host.
 func (c *compilation) checkUnique() {
-	urls, addresses, nodes, hosts := claims{}, claims{}, claims{}, claims{}
+	urls, addresses, nodes := claims{}, claims{}, claims{}
 	for _, name := range diagnose.Known(c.fleet.servers.good) {
 		s := c.fleet.servers.good[name]
 		report := func(label string) func(format string, args ...any) {
@@ -53,20 +53,8 @@ func (c *compilation) checkUnique() {
 	for _, s := range c.sites {
 		c.uniqueEdges(s, addresses, nodes)
 		c.uniqueURLs(s, urls)
-		uniqueHost(s, hosts)
 	}
-}
-
-// uniqueHost: which of two pages with the same host is shown would depend on the cluster.
-func uniqueHost(s *site, hosts claims) {
-	const path = "site.page.host"
-	if s.spec.Page == nil || s.spec.Page.Host == "" {
-		return
-	}
-	who := claim{who: "site " + s.name, cluster: s.spec.Cluster, private: true, pos: s.index.Pos(path)}
-	if first := hosts.take(s.spec.Page.Host, who); first != nil {
-		s.at(path, "%s has the same host %q (%s); give each page its own", first.who, s.spec.Page.Host, first.pos)
-	}
+	c.uniqueHosts()
 }
 
 func (c *compilation) uniqueEdges(s *site, addresses, nodes claims) {

@@ -1,6 +1,7 @@
 package compiler_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,12 @@ func hostileOverlays() map[string]struct {
 		"a name that climbs":         {brings("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ../../x}\n"), "metadata.name: "},
 		"another site's host":        {brings("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\nspec: {rules: [{host: good.example.org}]}\n"), `the host "good.example.org" is site good's (sites/good/site.cue:`},
 		"another site's certificate": {brings("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\nspec: {tls: [{hosts: [good.example.org]}], defaultBackend: {service: {name: page, port: {number: 80}}}}\n"), "is site good's"},
+
+		"all sites' hosts":       {brings("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\nspec: {rules: [{http: {paths: [{path: /archive/good/, pathType: Prefix, backend: {service: {name: page, port: {number: 80}}}}]}}]}\n"), `a rule without a host takes requests for other sites' pages, too, such as "good.example.org"`},
+		"everybody's hosts":      {brings("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\nspec: {rules: [{host: '*.example.org'}]}\n"), `the host "*.example.org" is site good's`},
+		"another site's alias":   {brings("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x, annotations: {nginx.ingress.kubernetes.io/server-alias: 'a.b, good.example.org'}}\nspec: {rules: [{host: evil.example.org}]}\n"), `the host "good.example.org" is site good's`},
+		"another site's address": {brings("apiVersion: v1\nkind: Service\nmetadata: {name: x, annotations: {external-dns.alpha.kubernetes.io/hostname: 'Good.example.org'}}\nspec: {type: LoadBalancer, ports: [{port: 80}]}\n"), `is site good's`},
+		"its page's address":     {patch("Service", `{"op": "add", "path": "/metadata/annotations/external-dns.alpha.kubernetes.io~1hostname", "value": "good.example.org"}`), `is site good's`},
 
 		"a remote base":      {[]string{"resources: ['https://evil.example.org/base?ref=v1']\n"}, "is remote"},
 		"a remote by git":    {[]string{"resources: ['git@evil.example.org:a/b.git']\n"}, "is remote"},
@@ -105,6 +112,39 @@ func TestHostOfAnother(t *testing.T) {
 	}
 	if r := compile(t, fleetFS(files), compiler.Options{}); len(r.Problems) > 0 {
 		t.Errorf("problems: %v", r.Problems)
+	}
+}
+
+// TestHostTwice: of two sites that want the same host neither gets it, whatever
+// they are called; the one that has it keeps what is live.
+func TestHostTwice(t *testing.T) {
+	t.Parallel()
+	page := func(site string) string {
+		return strings.Replace(rightSite(site, 1), "cluster:", "page: host: \"x.example.org\"\n\tcluster:", 1)
+	}
+	const rule = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\nspec: {rules: [{host: x.example.org}]}\n"
+	plain := map[string]string{"sites/aaa/site.cue": rightSite("aaa", 1), "sites/old/site.cue": rightSite("old", 1), "sites/good/site.cue": rightSite("good", 1)}
+	for name, c := range map[string]struct {
+		files  map[string]string
+		broken string
+	}{
+		"in CUE":           {map[string]string{"sites/aaa/site.cue": page("aaa"), "sites/old/site.cue": page("old")}, "aaa old"},
+		"in overlays":      {map[string]string{"sites/aaa/kustomization.yaml": "resources: [x.yaml]\n", "sites/aaa/x.yaml": rule, "sites/old/kustomization.yaml": "resources: [x.yaml]\n", "sites/old/x.yaml": rule}, "aaa old"},
+		"in CUE, overlaid": {map[string]string{"sites/old/site.cue": page("old"), "sites/aaa/kustomization.yaml": "resources: [x.yaml]\n", "sites/aaa/x.yaml": rule}, "aaa"},
+		"a wildcard alone": {map[string]string{"sites/aaa/kustomization.yaml": "resources: [x.yaml]\n", "sites/aaa/x.yaml": strings.ReplaceAll(rule, "x.example.org", "'*.example.org'")}, ""},
+	} {
+		files := maps.Clone(plain)
+		maps.Copy(files, c.files)
+		r := compile(t, fleetFS(files), compiler.Options{})
+		var broken []string
+		for _, s := range r.Sites {
+			if s.Broken {
+				broken = append(broken, s.Name)
+			}
+		}
+		if strings.Join(broken, " ") != c.broken || (c.broken == "") != (len(r.Problems) == 0) {
+			t.Errorf("%s: %v are broken, want %s: %v", name, broken, c.broken, r.Problems)
+		}
 	}
 }
 

@@ -3,10 +3,12 @@ package overlay
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 	strict "sigs.k8s.io/json"
@@ -40,8 +42,11 @@ func (c podCheck) check(obj object.Object) []string {
 	if err = errors.Join(append(unknown, err)...); err != nil {
 		return []string{err.Error()}
 	}
-	if service, ok := typed.(*corev1.Service); ok {
-		return foreign(service.Spec)
+	switch typed := typed.(type) {
+	case *corev1.Service:
+		return foreign(typed.Spec)
+	case *networkingv1.Ingress:
+		return snippets(typed.Annotations)
 	}
 	if pod == nil {
 		return nil
@@ -89,6 +94,18 @@ func pretending(id object.ID, template corev1.PodTemplateSpec) []string {
 	for _, label := range []string{object.LabelManagedBy, object.LabelFleet} {
 		if _, ok := template.Labels[label]; ok {
 			out = append(out, fmt.Sprintf("label %s in its template is camfleet's own; take it out", label))
+		}
+	}
+	return out
+}
+
+// snippets: an Ingress may bring lines into the configuration of a controller
+// that serves everybody, and reads everybody's certificates (CVE-2021-25742).
+func snippets(annotations map[string]string) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(annotations)) {
+		if strings.HasSuffix(name, "-snippet") || strings.HasSuffix(name, "-snippets") {
+			out = append(out, fmt.Sprintf("annotation %s writes into the configuration of the cluster's Ingress controller, which is not the site's; take it out", name))
 		}
 	}
 	return out

@@ -44,6 +44,10 @@ func (o *overlay) parse(content []byte, place func(*position) object.Position) [
 			o.refuse(place(at(bad)), "YAML anchors and aliases (& and *) are not allowed here; write the value out")
 			return nil
 		}
+		if bad := tagged(&doc); bad != nil {
+			o.refuse(place(at(bad)), "the YAML tag %.40s is not allowed here; write the value as it is", bad.Tag)
+			return nil
+		}
 		o.note(&doc, place)
 		docs = append(docs, &doc)
 	}
@@ -67,6 +71,22 @@ func expanding(n *yaml.Node) *yaml.Node {
 	}
 	for _, c := range n.Content {
 		if bad := expanding(c); bad != nil {
+			return bad
+		}
+	}
+	return nil
+}
+
+// tagged finds a value that is another one for kustomize than what stands
+// there: !!binary is base64, and could say anything that is looked for here.
+func tagged(n *yaml.Node) *yaml.Node {
+	switch n.Tag {
+	case "", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq", "!!timestamp":
+	default:
+		return n
+	}
+	for _, c := range n.Content {
+		if bad := tagged(c); bad != nil {
 			return bad
 		}
 	}
