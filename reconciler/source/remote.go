@@ -25,13 +25,19 @@ type remote struct {
 	cfg    Config
 	url    *url.URL
 	client transport.Transport
+	// opening holds a mark for each connection that is being made: go-git lets
+	// nobody give one up, and a server may take it and never speak.
+	opening chan struct{}
 }
+
+// maxOpening bounds the connections to a server that takes them and is silent.
+const maxOpening = 8
 
 func newRemote(cfg Config, u *url.URL) *remote {
 	if u.Scheme == "ssh" {
-		return &remote{cfg, u, ssh.DefaultClient}
+		return &remote{cfg, u, ssh.DefaultClient, make(chan struct{}, maxOpening)}
 	}
-	return &remote{cfg, u, http.NewClient(boundedClient(cfg.Limits.Bytes))}
+	return &remote{cfg, u, http.NewClient(boundedClient(cfg.Limits.Bytes)), make(chan struct{}, maxOpening)}
 }
 
 // connect is one ls-remote; what is fetched then goes over the same session.
@@ -44,7 +50,7 @@ func (r *remote) connect(ctx context.Context) (connection, error) {
 	if err != nil {
 		return nil, r.explain("reading its address", err)
 	}
-	up, err := r.client.NewUploadPackSession(endpoint, auth)
+	up, err := r.open(ctx, endpoint, auth)
 	if err != nil {
 		return nil, r.explain("connecting", err)
 	}
@@ -58,6 +64,43 @@ func (r *remote) connect(ctx context.Context) (connection, error) {
 		return nil, noBranch(r.cfg.Branch, nil)
 	}
 	return nil, r.explain("asking for its branches", err)
+}
+
+// open begins a session, or gives up when ctx ends. What comes of it then is closed.
+func (r *remote) open(ctx context.Context, endpoint *transport.Endpoint, auth transport.AuthMethod) (transport.UploadPackSession, error) {
+	select {
+	case r.opening <- struct{}{}:
+	default:
+		return nil, fmt.Errorf("%d connections to the server wait for its first word", maxOpening)
+	}
+	type result struct {
+		up  transport.UploadPackSession
+		err error
+	}
+	done := make(chan result, 1)
+	late := func() { // closes what nobody takes
+		select {
+		case got := <-done:
+			if got.err == nil {
+				_ = got.up.Close() // there is nobody to tell
+			}
+		default:
+		}
+	}
+	go func() {
+		defer func() { <-r.opening }()
+		up, err := r.client.NewUploadPackSession(endpoint, auth)
+		if done <- (result{up, err}); ctx.Err() != nil {
+			late()
+		}
+	}()
+	select {
+	case got := <-done:
+		return got.up, got.err
+	case <-ctx.Done():
+		late()
+		return nil, ctx.Err()
+	}
 }
 
 // session is a conversation with a server.
@@ -201,6 +244,8 @@ func (r *remote) explain(doing string, err error) error {
 		hint = "; the token is not accepted: check that it is valid and may read this repository"
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		hint = "; check the address, and that the token may read it"
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errSilent
 	case errors.Is(err, errTooLarge):
 		hint = fmt.Sprintf("; its branches and tags are more than %d bytes, or it is no Git server", maxListing)
 	case strings.Contains(text, "knownhosts"):
@@ -212,6 +257,9 @@ func (r *remote) explain(doing string, err error) error {
 	}
 	return fmt.Errorf("%s: %w%s", doing, err, hint)
 }
+
+// errSilent is a server that took too long.
+var errSilent = errors.New("the server did not answer in time")
 
 // errNotOurRef is what a server says of a commit that it has not, not any more, or does not show.
 var errNotOurRef = errors.New("the server does not give out that commit: the branch moved, or only newest commits may be read")

@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -9,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -137,4 +140,70 @@ func TestSSH(t *testing.T) {
 	wantError(t, newSource(t, source.Config{URL: url, KeyFile: keyFile, KnownHosts: hosts(otherHost.PublicKey())}), "host's key is not the one")
 	wantError(t, newSource(t, source.Config{URL: url, KeyFile: otherKey, KnownHosts: good}), "does not accept the key")
 	wantError(t, newSource(t, source.Config{URL: url, KeyFile: "/nowhere", KnownHosts: good}), "reading the ssh key")
+}
+
+// A server that takes connections and never speaks is an error in time, and
+// costs a few connections at most. It is read when it speaks again.
+func TestSilentSSH(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo := sourcetest.NewRepo(t)
+	hash := repo.Commit("fleet.cue", "package fleet\n")
+	hostKey, _ := newKey(t)
+	_, keyFile := newKey(t)
+	cfg := &ssh.ServerConfig{PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil }}
+	cfg.AddHostKey(hostKey)
+	taken, speak := make(chan net.Conn, 100), make(chan struct{})
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			select {
+			case <-speak:
+				go serveSSH(conn, cfg)
+			default:
+				taken <- conn
+			}
+		}
+	}()
+	t.Cleanup(func() { listener.Close() })
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	line := knownhosts.Line([]string{knownhosts.Normalize(listener.Addr().String())}, hostKey.PublicKey()) + "\n"
+	if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newSource(t, source.Config{URL: "ssh://git@" + listener.Addr().String() + repo.Dir + "/.git", KeyFile: keyFile, KnownHosts: file})
+	for i := range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		began := time.Now()
+		_, err := s.Fetch(ctx, "")
+		cancel()
+		if took := time.Since(began); err == nil || took > 10*time.Second {
+			t.Fatalf("%v after %s", err, took)
+		}
+		if i == 0 && !strings.Contains(err.Error(), "the server did not answer in time") {
+			t.Error(err)
+		}
+	}
+	if n := len(taken); n > 8 {
+		t.Errorf("%d connections are open", n)
+	}
+	close(speak)
+	for range len(taken) {
+		(<-taken).Close()
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		c, err := s.Fetch(t.Context(), "")
+		if err == nil && c.Hash == hash {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
 }
