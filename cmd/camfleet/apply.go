@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -50,8 +51,8 @@ Exit codes: 0 the cluster is as the commit says, 1 it is not, 2 called wrongly.`
 	flags.target.register(cmd)
 	registerSource(cmd, &flags.source)
 	cmd.Flags().IntVar(&flags.parallel, "parallel", flags.parallel, "how many objects are applied at once")
-	cmd.Flags().StringVar(&flags.approve, "approve", "", "let this commit, by its whole hash, delete more than a fifth of the cameras, or a site")
-	flags.compile.register(cmd)
+	cmd.Flags().StringVar(&flags.approve, "approve", "", "let this commit delete more than a fifth of the cameras, or a site")
+	flags.compile.registerOne(cmd)
 	return cmd
 }
 
@@ -63,11 +64,18 @@ func (a *app) apply(ctx context.Context, flags applyFlags) error {
 	if flags.compile.cluster == "" {
 		return usage("--cluster is the name of the cluster in the fleet's clusters/: only its sites are applied")
 	}
+	if flags.approve != "" && !commitName.MatchString(flags.approve) {
+		return notCommit(flags.approve)
+	}
 	src, err := source.New(flags.source)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
 	if err := flags.target.alone(ctx); err != nil {
+		return err
+	}
+	from, approved, err := flags.fetch(ctx, src)
+	if err != nil {
 		return err
 	}
 	log := a.logger(slog.LevelError, "text")
@@ -82,12 +90,12 @@ func (a *app) apply(ctx context.Context, flags applyFlags) error {
 	}
 	steps := &steps{progress: newProgress(a.stderr, "applying"), unit: "objects"}
 	r := &reconciler.Reconciler{
-		Source: src, Cluster: target, Notes: approval(flags.approve), Parallel: flags.parallel, ClusterName: flags.compile.cluster,
-		ApproveWith: "camfleet apply --cluster " + flags.compile.cluster + " --approve",
+		Source: from, Cluster: target, Notes: approved, Parallel: flags.parallel, ClusterName: flags.compile.cluster,
+		ApproveWith: flags.target.command("apply") + " " + flags.source.URL + " --cluster " + flags.compile.cluster + " --approve",
 		Compile: func(ctx context.Context, files fs.FS) (*object.Result, error) {
 			return child.Compile(ctx, files, compiler.Options{Cluster: flags.compile.cluster})
 		},
-		Planned: steps.planned, Done: steps.done, Synced: a.changePrinter(), Log: slog.New(slog.DiscardHandler),
+		Planned: steps.planned, Done: steps.done, Synced: steps.before(a.changePrinter()), Log: slog.New(slog.DiscardHandler),
 	}
 	target.Changed = r.Changed
 	s, err := r.Once(ctx)
@@ -135,6 +143,36 @@ func (f targetFlags) cluster(log *slog.Logger) (*cluster.Cluster, error) {
 	return &cluster.Cluster{Client: client, Log: log}, err
 }
 
+// fetched is a source whose newest commit is there already.
+type fetched struct {
+	*source.Source
+	newest *source.Commit
+}
+
+// Fetch implements reconciler.Source.
+func (f *fetched) Fetch(ctx context.Context, have string) (*source.Commit, error) {
+	if c := f.newest; c != nil {
+		f.newest = nil
+		return c, nil
+	}
+	return f.Source.Fetch(ctx, have)
+}
+
+// fetch looks which commit is approved, when one is.
+func (f applyFlags) fetch(ctx context.Context, src *source.Source) (reconciler.Source, approval, error) {
+	if f.approve == "" {
+		return src, "", nil
+	}
+	newest, err := src.Fetch(ctx, "")
+	if err != nil {
+		return nil, "", err
+	}
+	if !strings.HasPrefix(newest.Hash, strings.ToLower(f.approve)) {
+		return nil, "", usage("--approve %s: the newest commit is %.12s; approve that one if it is right", f.approve, newest.Hash)
+	}
+	return &fetched{src, newest}, approval(newest.Hash), nil
+}
+
 // approval is what is noted before the only sync: a commit that was approved.
 type approval string
 
@@ -178,6 +216,14 @@ func (s *steps) done(engine.Change) {
 	defer s.mu.Unlock()
 	s.taken++
 	s.progress.count(s.taken, s.total, s.unit)
+}
+
+// before leaves the bar's line before something else is printed.
+func (s *steps) before(f func(engine.ChangeSet)) func(engine.ChangeSet) {
+	return func(set engine.ChangeSet) {
+		s.end()
+		f(set)
+	}
 }
 
 func (s *steps) end() {

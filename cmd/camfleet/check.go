@@ -30,6 +30,16 @@ type compileFlags struct {
 
 func (f *compileFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.cluster, "cluster", "", "only the sites of this cluster (default: all)")
+	f.registerLimits(cmd)
+}
+
+// registerOne is register where it must be one cluster.
+func (f *compileFlags) registerOne(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.cluster, "cluster", "", "name of the cluster in the fleet's clusters/ (required)")
+	f.registerLimits(cmd)
+}
+
+func (f *compileFlags) registerLimits(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.deadline, "deadline", time.Minute, "how long compiling may take")
 	cmd.Flags().Uint64Var(&f.memory, "memory", 1024, "how much memory compiling may take, in MiB")
 }

@@ -41,7 +41,7 @@ something would change; 2 called wrongly.`,
 		},
 	}
 	flags.target.register(cmd)
-	flags.compile.register(cmd)
+	flags.compile.registerOne(cmd)
 	cmd.Flags().StringVarP(&flags.format, "output", "o", "text", "text or json")
 	cmd.Flags().BoolVar(&flags.exitCode, "exit-code", false, "exit with 1 when something would change, as git diff does")
 	return cmd

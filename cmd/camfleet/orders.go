@@ -9,6 +9,10 @@ import (
 
 var commitName = regexp.MustCompile(`^[0-9a-fA-F]{1,64}$`)
 
+func notCommit(name string) error {
+	return usage("%q is not a commit, such as 3012626c447e: camfleet status says which one waits", name)
+}
+
 func (a *app) approveCommand() *cobra.Command {
 	return a.orderCommand(&cobra.Command{
 		Use:   "approve COMMIT",
@@ -19,7 +23,7 @@ camfleet status lists what would go. Recordings stay.`,
 		Args: cobra.ExactArgs(1),
 	}, func(ctx context.Context, o operator, args []string) (string, error) {
 		if !commitName.MatchString(args[0]) {
-			return "", usage("%q is not a commit, such as 3012626c447e: camfleet status says which one waits", args[0])
+			return "", notCommit(args[0])
 		}
 		n, err := o.Approve(ctx, args[0])
 		return count(n, "deletion") + " approved", err

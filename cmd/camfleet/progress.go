@@ -49,9 +49,10 @@ func bar(done, total int64, amount string) string {
 		min(done, total)*100/total, amount)
 }
 
-// end leaves the line.
+// end leaves the line, if it is on one.
 func (p *progress) end() {
 	if p.shown {
 		fmt.Fprintln(p.w)
 	}
+	p.shown = false
 }

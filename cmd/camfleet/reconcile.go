@@ -59,9 +59,12 @@ camfleet approve COMMIT. Recordings are deleted by their retention only.`,
 	cmd.Flags().BoolVar(&flags.elect, "leader-elect", flags.elect, "let one of several replicas work at a time")
 	cmd.Flags().DurationVar(&flags.lease, "lease", flags.lease, "how long a leader that does not answer keeps the others waiting")
 	flags.log.register(cmd)
-	flags.compile.register(cmd)
+	flags.compile.registerOne(cmd)
 	return cmd
 }
+
+// leastLease is what a lease of Kubernetes, in whole seconds, can keep apart.
+const leastLease = 2 * time.Second
 
 func (f *reconcileFlags) validate() error {
 	if err := f.compile.validate(); err != nil {
@@ -74,6 +77,8 @@ func (f *reconcileFlags) validate() error {
 		return usage("--poll is a time between two looks at the repository, at least %s, not %s", leastPoll, f.poll)
 	case f.parallel < 1:
 		return usage("--parallel is a number of objects, at least 1, not %d", f.parallel)
+	case f.lease < leastLease || f.lease%time.Second != 0:
+		return usage("--lease is whole seconds, at least %s, not %s", leastLease, f.lease)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/go-git/go-git/v5"
@@ -57,6 +58,9 @@ func since(dir, to string) ([]*gitobject.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
+	if end == head.Hash() {
+		return nil, usage("--to %s is the newest commit: there is nothing to undo", to)
+	}
 	var out []*gitobject.Commit
 	for hash := head.Hash(); hash != end && len(out) < maxRollback; {
 		c, err := repo.CommitObject(hash)
@@ -84,7 +88,7 @@ func target(repo *git.Repository, to string) (plumbing.Hash, error) {
 		return plumbing.ZeroHash, nil
 	}
 	hash, err := repo.ResolveRevision(plumbing.Revision(to))
-	if err != nil && errors.Is(err, plumbing.ErrReferenceNotFound) {
+	if errors.Is(err, plumbing.ErrReferenceNotFound) || errors.Is(err, io.EOF) { // EOF: HEAD~500 of ten commits
 		err = errors.New("there is no such commit here: git fetch may bring it")
 	}
 	if err != nil {

@@ -68,9 +68,11 @@ func TestRollbackRefuses(t *testing.T) {
 	other := repo.Commit("b", "1")
 	repo.Git("checkout", "-q", "main")
 	for want, args := range map[string][]string{
-		"in no Git repository": {t.TempDir()},
-		"no such commit":       {"--to", "feature", repo.Dir},
-		"is not among":         {"--to", other, repo.Dir},
+		"in no Git repository":                   {t.TempDir()},
+		"no such commit":                         {"--to", "feature", repo.Dir},
+		"is not among":                           {"--to", other, repo.Dir},
+		"--to HEAD~500: there is no such commit": {"--to", "HEAD~500", repo.Dir},
+		"nothing to undo":                        {"--to", "HEAD", repo.Dir},
 	} {
 		if out, code := rollback(t, args...); code != exitUsage || !strings.Contains(out, want) {
 			t.Errorf("%v: %d, %s; want %q", args, code, out, want)

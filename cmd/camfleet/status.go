@@ -49,7 +49,7 @@ Exit codes: 0 all is as the commit says, 1 something is not, 2 called wrongly.
 			if err := printStatus(a.stdout, s, format, terminal(a.stdout), time.Now()); err != nil {
 				return fmt.Errorf("printing: %w", err)
 			}
-			if s.State != status.Synced {
+			if s.State != status.Synced || note != "" { // nobody knows whether it still is
 				return &exitError{code: exitFailed}
 			}
 			return nil

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
@@ -196,7 +197,10 @@ func (r *replica) handler() http.Handler {
 	if r.flags.hook != "" {
 		hooks.Secret = r.flags.hookSecret
 	}
-	options := reconciler.ClusterOptions{Hook: hooks}
+	options := reconciler.ClusterOptions{Hook: hooks, Collectors: []prometheus.Collector{hooks}}
+	if r.marks != nil {
+		options.Collectors = append(options.Collectors, r.marks)
+	}
 	if r.flags.elect {
 		options.Standby = (&standby{reader: r.reader, guard: &r.guard}).Status
 	}

@@ -2,7 +2,9 @@ package fleettest
 
 import (
 	"bufio"
+	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,6 +33,7 @@ func TestCommands(t *testing.T) {
 	expect(t, "the difference afterwards", w.said(0, "diff", w.Repo.Dir, "--cluster", Cluster, "--exit-code"), "unchanged")
 
 	w.edits(t)
+	w.approves(t)
 	w.watched(t)
 }
 
@@ -48,6 +51,30 @@ func (w *World) edits(t *testing.T) {
 	w.Repo.Write(SiteFile("gate"), SiteWith("gate", "c0: urll: 1"))
 	expect(t, "the difference of a broken site", w.said(1, "diff", w.Repo.Dir, "--cluster", Cluster), "sites/gate/site.cue:", "urll")
 	w.Repo.Write(SiteFile("gate"), Site("gate", 2))
+}
+
+// approves types what apply asks for when a commit takes a site away.
+func (w *World) approves(t *testing.T) {
+	t.Helper()
+	w.Repo.Commit(SiteFile("yard"), Site("yard", 1))
+	w.said(0, "apply", w.Repo.Dir, "--cluster", Cluster)
+	w.Repo.Git("rm", "-rq", "sites/yard")
+	w.Repo.Commit()
+	held := w.said(1, "apply", w.Repo.Dir, "--cluster", Cluster)
+	expect(t, "what apply holds", held, "the whole site")
+	expect(t, "approving what is no commit", w.said(2, "apply", w.Repo.Dir, "--cluster", Cluster, "--approve", "xyz"), "is not a commit")
+	expect(t, "approving another commit", w.said(2, "apply", w.Repo.Dir, "--cluster", Cluster, "--approve", "0123456"), "the newest commit is")
+	command := regexp.MustCompile(`camfleet (apply \S+ --cluster \S+ --approve [0-9a-f]+)`).FindStringSubmatch(held)
+	if command == nil {
+		t.Fatalf("apply does not say what to type:\n%s", held)
+	}
+	w.said(0, strings.Fields(command[1])...)
+	w.Eventually("the site is gone", time.Minute, func() error {
+		if n := len(w.Pods()); n != 2 {
+			return fmt.Errorf("%d Pods", n)
+		}
+		return nil
+	})
 }
 
 // watched watches while a reconciler takes over and a camera is added.
