@@ -51,6 +51,10 @@ func (c *compilation) pageHosts() (all []pageHost) {
 // sites are rendered, alone, in the order of their names.
 func (c *compilation) checkIngresses() {
 	pages, brought := c.pageHosts(), map[[2]string]pageHost{}
+	called := map[string][]pageHost{}
+	for _, p := range pages {
+		called[p.host] = append(called[p.host], p)
+	}
 	for _, s := range c.sites {
 		if s.broken {
 			continue
@@ -58,22 +62,22 @@ func (c *compilation) checkIngresses() {
 		for _, o := range s.objects {
 			rules, named := hostsOf(o)
 			for _, host := range rules {
-				takePage(pages, s, o, host, covers)
+				takePage(pages, s, o, host)
 				if s.spec.Page == nil || s.spec.Page.Host != host {
 					takeBrought(brought, s, o, host)
 				}
 			}
 			for _, host := range named {
-				takePage(pages, s, o, host, strings.EqualFold)
+				takePage(called[strings.ToLower(host)], s, o, host)
 			}
 		}
 	}
 }
 
 // takePage says that an object takes the host of another site's page.
-func takePage(pages []pageHost, s *site, o object.Object, host string, takes func(host, page string) bool) {
+func takePage(pages []pageHost, s *site, o object.Object, host string) {
 	for _, p := range pages {
-		if p.site == s || p.site.spec.Cluster != s.spec.Cluster || !takes(host, p.host) {
+		if p.site == s || p.site.spec.Cluster != s.spec.Cluster || !covers(host, p.host) {
 			continue
 		}
 		if host == "" {

@@ -45,7 +45,7 @@ func (o *overlay) parse(content []byte, place func(*position) object.Position) [
 			return nil
 		}
 		if bad := tagged(&doc); bad != nil {
-			o.refuse(place(at(bad)), "the YAML tag %.40s is not allowed here; write the value as it is", bad.Tag)
+			o.refuse(place(at(bad)), "the YAML tag %.40q is not allowed here; write the value as it is", bad.Tag)
 			return nil
 		}
 		o.note(&doc, place)
