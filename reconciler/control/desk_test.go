@@ -326,3 +326,48 @@ func TestOpenInsists(t *testing.T) {
 		t.Errorf("without the lease: %v", err)
 	}
 }
+
+// TestTwoInOneNamespace: a second reconciler with another name has its own
+// orders, notes, report and lease.
+func TestTwoInOneNamespace(t *testing.T) {
+	t.Parallel()
+	w, f, g := newWorld(t), &fake{}, &fake{}
+	first, _ := w.desk(w.client, f)
+	second, _ := w.named("camfleet-two", w.client, g)
+	w.until("both were told that they are not suspended", func() bool { return f.all() == "resume" && g.all() == "resume" })
+	first.Publish(at(commitA))
+	second.Publish(at(commitB))
+	if err := errors.Join(first.WriteNotes(map[string]string{"approved": commitA}), second.WriteNotes(map[string]string{"approved": commitB})); err != nil {
+		t.Fatal(err)
+	}
+	other := Reader{Client: w.client, Namespace: w.namespace, Name: "camfleet-two"}
+	for commit, r := range map[string]Reader{commitA: w.reader(), commitB: other} {
+		w.until("its own status is there", func() bool { report, err := r.Status(t.Context()); return err == nil && report.Status.Commit == commit })
+		if notes := w.get(r.Name).Data[KeyNotes]; !strings.Contains(notes, commit) {
+			t.Errorf("%s noted %s", r.Name, notes)
+		}
+	}
+	if err := other.Suspend(t.Context(), "only this one"); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the other one is suspended", func() bool { return strings.HasSuffix(g.all(), "suspend only this one") })
+	if f.all() != "resume" {
+		t.Errorf("the first one was told: %s", f.all())
+	}
+	led := make(chan string, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 2)
+	for _, name := range []string{DefaultName, "camfleet-two"} {
+		go func() {
+			done <- Lead(ctx, LeadOptions{Client: w.client, Namespace: w.namespace, Name: name, Identity: "the same Pod", Lease: 2 * time.Second},
+				func(ctx context.Context) error { led <- name; <-ctx.Done(); return nil })
+		}()
+	}
+	<-led
+	<-led // neither waits for the other
+	cancel()
+	if err := errors.Join(<-done, <-done); err != nil {
+		t.Error(err)
+	}
+}

@@ -195,7 +195,13 @@ func (f *fake) all() string {
 // desk is one that runs until the test ends, or stop is called.
 func (w *world) desk(client *Client, f *fake) (d *Desk, stop func()) {
 	w.Helper()
-	d = &Desk{Client: client, Namespace: w.namespace, Name: DefaultName, Orders: f.orders(), Every: 200 * time.Millisecond, Log: w.log()}
+	return w.named(DefaultName, client, f)
+}
+
+// named is a desk of another name.
+func (w *world) named(name string, client *Client, f *fake) (d *Desk, stop func()) {
+	w.Helper()
+	d = &Desk{Client: client, Namespace: w.namespace, Name: name, Orders: f.orders(), Every: 200 * time.Millisecond, Log: w.log()}
 	if err := d.Open(w.Context()); err != nil {
 		w.Fatal(err)
 	}
