@@ -105,7 +105,6 @@ func (a *app) apply(ctx context.Context, flags applyFlags) error {
 		return err
 	}
 	printProblems(a.stderr, s.Problems)
-	printHeld(a.stderr, s.Held)
 	return err
 }
 
