@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -143,7 +144,7 @@ func (a *Asker) ask(ctx context.Context, client *http.Client, p cluster.Pod) Ans
 		if errors.As(err, &address) {
 			err = address.Err // its own words; the address is the Pod's
 		}
-		return Answer{Err: err.Error()}
+		return Answer{Err: bounded(err.Error())}
 	}
 	return answer
 }
@@ -188,16 +189,23 @@ func read(resp *http.Response, p cluster.Pod) (Answer, error) {
 	}
 	for _, c := range body.Cameras {
 		if c.Site == p.Site && c.Camera == p.Camera {
-			c.Since, c.Message, c.Reason = c.Since.UTC(), bounded(c.Message), bounded(c.Reason)
+			c.State, c.Since, c.Message, c.Reason = bounded(c.State), c.Since.UTC(), bounded(c.Message), bounded(c.Reason)
 			return c.Answer, nil
 		}
 	}
 	return Answer{}, errors.New("it has not read its configuration yet")
 }
 
-// bounded is as much of a worker's words as is passed on.
+// bounded is as much of a worker's words as is passed on, without what could
+// play tricks on a terminal: whoever takes a worker over can say anything.
 func bounded(s string) string {
 	const most = 500
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
 	if len(s) <= most {
 		return s
 	}

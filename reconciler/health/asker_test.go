@@ -2,6 +2,7 @@ package health_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -238,3 +239,31 @@ func (view) Start([]media.Track, bool) {}
 func (view) Write(media.Unit)          {}
 func (view) Stop(media.Cause)          {}
 func (view) Close()                    {}
+
+// TestAskerTrustsNobody: what a worker says, that somebody took over, is short
+// and does nothing to a terminal.
+func TestAskerTrustsNobody(t *testing.T) {
+	t.Parallel()
+	pods := many(2)
+	evil := "\x1b]0;owned\x07\u202e" + strings.Repeat("long ", 1000)
+	text, err := json.Marshal(map[string]any{"cameras": []any{map[string]any{
+		"site": pods[0].Site, "camera": pods[0].Camera, "state": evil, "message": evil, "reason": evil,
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &network{pods: map[string]http.Handler{
+		pods[0].IP + ":9090": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) }),
+	}}
+	a := health.Asker{Transport: n}
+	a.Ask(t.Context(), pods[:1])
+	answer, ok := a.Answers()[pods[0].ID]
+	if !ok {
+		t.Fatal("it was not asked")
+	}
+	for _, said := range []string{answer.State, answer.Message, answer.Reason} {
+		if len(said) > 600 || !strings.Contains(said, "owned") || strings.ContainsAny(said, "\x1b\x07\u202e") {
+			t.Errorf("%q", said)
+		}
+	}
+}
