@@ -180,7 +180,8 @@ var (
 )
 
 // Approve lets the held changes of a commit happen: it deletes what it takes
-// away, and goes on replacing where it had stopped. The commit must be the
+// away, and goes on replacing where it had stopped, or would stop later: an
+// approval is for all of a commit. The commit must be the
 // newest one, by its hash or the beginning of it. It returns how many there are.
 func (r *Reconciler) Approve(commit string) (int, error) {
 	r.prepare()
