@@ -124,6 +124,9 @@ func (t taker) configure(ctx context.Context) error {
 	}
 	want.SetUID(types.UID(t.step.Live.UID)) // this very object, or none
 	before := t.watch.get(t.step.Want.ID)
+	if before != nil && before.shared && before.ours { // before we give up what Git has no more
+		t.separate(ctx, nil)
+	}
 	made, err := t.apply(ctx, want, false)
 	if others := takenBy(err); len(others) > 0 {
 		if made, err = t.force(ctx, want, others); err != nil {
@@ -133,9 +136,7 @@ func (t taker) configure(ctx context.Context) error {
 		return said("changing it", err)
 	}
 	if before != nil && before.shared {
-		if err := t.alone(ctx, made); err != nil {
-			t.Log.Warn("others manage its fields, too, so that some may stay when Git has them no more", "object", t.step.Want.ID, "error", err)
-		}
+		t.separate(ctx, made)
 	}
 	if before != nil && before.forged() {
 		t.tookOver(before.by)

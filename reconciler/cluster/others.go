@@ -70,7 +70,7 @@ func (t taker) changed(ctx context.Context, by others) (others, error) {
 	}
 	out := others{}
 	for name, fields := range by {
-		fields = slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return left["."+f] || left[f] })
+		fields = slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return left["."+f] })
 		if name != manager && len(fields) > 0 {
 			out[name] = fields
 		}

@@ -40,6 +40,21 @@ func appliedToo(u *unstructured.Unstructured) bool {
 	return false
 }
 
+// separate is alone, of which nothing depends on: when it fails, the next change
+// is another chance. made is the object as it is, nil to read it.
+func (t taker) separate(ctx context.Context, made *unstructured.Unstructured) {
+	var err error
+	if made == nil {
+		made, err = t.read(ctx, t.step.Want.Name)
+	}
+	if err == nil {
+		err = t.alone(ctx, made)
+	}
+	if err != nil {
+		t.Log.Warn("others manage its fields, too, so that some may stay when Git has them no more", "object", t.step.Want.ID, "error", err)
+	}
+}
+
 // alone makes us the only one who applies the fields that we apply. What others
 // applied besides stays, and stays theirs. made is the object as it is.
 func (t taker) alone(ctx context.Context, made *unstructured.Unstructured) error {

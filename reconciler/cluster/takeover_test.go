@@ -95,6 +95,10 @@ func TestTakeOverThenRemoval(t *testing.T) {
 			kubectl(t, shared.Get(t), r, flags...)
 			r.Objects[i] = with(`"extra":"1",`, "")
 			w.mustSync(r)
+			// Somebody applies it once more: the fields are kubectl's again, too.
+			r.Objects[i] = with(`"extra":"1",`, `"their/note":"stays",`)
+			kubectl(t, shared.Get(t), r, flags...)
+			w.until("it is seen", func() bool { return w.watched.get(id).shared })
 			r.Objects[i] = plain
 			w.mustSync(r)
 			after := w.see(id.Kind, id.Name)
