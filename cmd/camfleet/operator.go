@@ -25,7 +25,7 @@ type operator interface {
 	Status(ctx context.Context) (status.Status, string, error)
 	// Watch calls f with the status as it is and whenever it changes.
 	Watch(ctx context.Context, f func(status.Status, string) error) error
-	// Approve returns the number of deletions that may happen now.
+	// Approve returns the number of held changes that may happen now.
 	Approve(ctx context.Context, commit string) (int, error)
 	Suspend(ctx context.Context, reason string) error
 	Resume(ctx context.Context) error

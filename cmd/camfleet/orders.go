@@ -16,9 +16,10 @@ func notCommit(name string) error {
 func (a *app) approveCommand() *cobra.Command {
 	return a.orderCommand(&cobra.Command{
 		Use:   "approve COMMIT",
-		Short: "Let a held commit delete what it removes",
+		Short: "Let a held commit do what it asks for",
 		Long: `approve lets the newest commit remove its cameras, when it removes so many that
-camfleet asks first (more than a fifth, more than ten, or a whole site).
+camfleet asks first (more than a fifth, more than ten, or a whole site), and lets it
+go on where it stopped by itself because cameras did not come back.
 camfleet status lists what would go. Recordings stay.`,
 		Args: cobra.ExactArgs(1),
 	}, func(ctx context.Context, o operator, args []string) (string, error) {
@@ -26,7 +27,7 @@ camfleet status lists what would go. Recordings stay.`,
 			return "", notCommit(args[0])
 		}
 		n, err := o.Approve(ctx, args[0])
-		return count(n, "deletion") + " approved", err
+		return count(n, "change") + " approved", err
 	})
 }
 
