@@ -10,6 +10,9 @@ import (
 // now, as far as health is concerned. It comes from caches; taking one costs
 // no request. Each list is sorted by ID or name.
 type Observation struct {
+	// Known means that all kinds of the fleet that was listed have been seen
+	// as a whole. Until then, what is not here may exist all the same.
+	Known       bool
 	Pods        []Pod
 	CronJobs    []CronJob
 	Claims      []Claim

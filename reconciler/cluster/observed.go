@@ -48,7 +48,7 @@ type observed struct {
 // observe looks at all that is known.
 func (w *watch) observe() Observation {
 	entries := w.all()
-	o := Observation{Nodes: w.nodes.all(), Warnings: w.warnings(entries)}
+	o := Observation{Known: w.known(), Nodes: w.nodes.all(), Warnings: w.warnings(entries)}
 	entries = slices.DeleteFunc(entries, func(e *entry) bool { return e.state == nil || e.foreign() })
 	slices.SortFunc(entries, func(a, b *entry) int { return a.live.ID.Compare(b.live.ID) }) // pointers: it is the large part
 	for _, e := range entries {

@@ -235,3 +235,28 @@ func TestEndingRecordings(t *testing.T) {
 		t.Errorf("warnings %q", got)
 	}
 }
+
+// TestKnown: before everything was seen once, an observation says so: what is
+// not in it may be there all the same.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	c := &Cluster{Log: log}
+	if c.Observe().Known {
+		t.Error("known before anything was asked for")
+	}
+	c.watched = emptyWatch(Kinds(), "f", log, nil)
+	left := len(c.watched.shelves)
+	for _, s := range c.watched.shelves {
+		if c.Observe().Known {
+			t.Errorf("known before %d kinds were seen", left)
+		}
+		if err := s.Replace(nil, "1"); err != nil {
+			t.Fatal(err)
+		}
+		left--
+	}
+	if !c.Observe().Known {
+		t.Error("not known, although all was seen")
+	}
+}

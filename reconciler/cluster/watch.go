@@ -96,6 +96,17 @@ func (w *watch) close() {
 	}
 }
 
+// known tells whether every watch has shown all there is. Nodes do not count,
+// see synced.
+func (w *watch) known() bool {
+	for _, s := range w.shelves {
+		if !s.synced() {
+			return false
+		}
+	}
+	return true
+}
+
 // synced waits until every watch has shown all there is. It does not wait for
 // nodes: who may not read them does without.
 func (w *watch) synced(ctx context.Context) error {
