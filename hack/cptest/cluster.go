@@ -144,6 +144,11 @@ func (c *Cluster) start(ctx context.Context, nodes int) error {
 		if err := c.Run(ctx, name); err != nil {
 			return err
 		}
+		if name == APIServer {
+			if err := c.holdKwok(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	if err := c.addStorageClass(ctx); err != nil {
 		return err

@@ -80,6 +80,12 @@ func TestControlPlane(t *testing.T) {
 		must(t, c.Kubectl(ctx, "create", "-n", "site", "-f", "-"), fmt.Sprintf(pod, "good", false, false))
 		waitReady(ctx, t, c, "good")
 	})
+	t.Run("kwok ends no Pod that is not ending", func(t *testing.T) {
+		mustNot(t, c.Kubectl(ctx, "--kubeconfig="+c.kubeconfig(Kwok), "delete", "pod", "-n", "site", "good", "--grace-period=0"), "", "it is another one of that name")
+		must(t, c.Kubectl(ctx, "create", "-n", "site", "-f", "-"), fmt.Sprintf(pod, "short", false, false))
+		waitReady(ctx, t, c, "short")
+		must(t, c.Kubectl(ctx, "delete", "pod", "-n", "site", "short", "--timeout=60s"), "")
+	})
 	t.Run("a limited account is denied", func(t *testing.T) { denied(ctx, t, c) })
 	t.Run("the audit log", func(t *testing.T) {
 		text, err := os.ReadFile(c.AuditLog)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"time"
 )
 
 // Component is a program of the control plane.
@@ -20,6 +21,12 @@ const (
 	kubectl Component = "kubectl"
 	stages  Component = "kwok-stages"
 )
+
+// nodeLease is how long the lease of a fake node lasts; kwok renews it four times
+// as often. Without one the node controller takes the node for dead after 50 s, and
+// its Pods are not Ready any more, for good. A kwok that is started anew is another
+// holder, and has to wait until the leases of the one before have run out.
+const nodeLease = 12 * time.Second
 
 // order is how the components are started; they are stopped in reverse.
 var order = []Component{Etcd, APIServer, ControllerManager, Scheduler, Kwok}
@@ -53,6 +60,7 @@ func (c *Cluster) flags() map[Component][]string {
 		Kwok: {
 			"--kubeconfig=" + c.kubeconfig(Kwok), "--config=" + c.file(stageFile),
 			"--manage-nodes-with-annotation-selector=" + fakeAnnotation + "=" + fakeValue,
+			"--node-lease-duration-seconds=" + strconv.Itoa(int(nodeLease.Seconds())),
 		},
 	}
 }
