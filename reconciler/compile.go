@@ -84,6 +84,7 @@ func (l *loop) compileDone(commit *source.Commit, result *object.Result, err err
 func (l *loop) retarget(commit *source.Commit, result *object.Result) {
 	l.keepGood(commit, result)
 	l.target = l.newTarget(commit, result)
+	l.kept = lastCompiled{commit, result}
 	l.troubles, l.right, l.heldTold = troubles{}, map[object.ID]bool{}, map[object.ID]string{}
 	l.listTry, l.recallTry = retry{}, retry{}
 	if l.Targeted != nil {

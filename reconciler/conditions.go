@@ -116,6 +116,8 @@ func healthy(s status.Status) status.Condition {
 		}
 	}
 	switch {
+	case s.TargetError != "" && len(s.Cameras) == 0:
+		return condition(condHealthy, isUnknown, "TargetUnreadable", s.TargetError)
 	case cameras > 0:
 		return condition(condHealthy, isFalse, "Cameras", fmt.Sprintf("%d of %d cameras are not live", cameras, len(s.Cameras)))
 	case nodes > 0:

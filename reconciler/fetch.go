@@ -8,6 +8,7 @@ import (
 
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/source"
+	"camfleet.dev/reconciler/status"
 )
 
 // fetchTimeout bounds one look at the source.
@@ -78,7 +79,10 @@ func (l *loop) fetchDone(c *source.Commit, err error) {
 	if l.again {
 		l.poll.at = time.Time{}
 	}
-	if err != nil || c == nil {
+	if l.fetchErr != nil && err != nil && l.fetchErr.Error() != err.Error() {
+		l.restoreTry = retry{}
+	}
+	if l.fetchErr = err; err != nil || c == nil {
 		return
 	}
 	l.Log.Info("a new commit", "commit", short(c.Hash), "subject", c.Subject)
@@ -95,7 +99,7 @@ func answered(err error) bool {
 
 // refused are the problems of a commit that the source refuses as a whole. What
 // is wrong with no file in particular has the commit as its place.
-func refused(err error) []object.Problem {
+func refused(err error) *status.Refused {
 	var refusal *source.RefusedError
 	if !errors.As(err, &refusal) {
 		return nil
@@ -108,7 +112,7 @@ func refused(err error) []object.Problem {
 	for _, f := range refusal.Files {
 		problems = append(problems, object.Problem{Position: object.Position{File: cmp.Or(f.File, commit)}, Message: f.Why})
 	}
-	return problems
+	return &status.Refused{Commit: refusal.Commit, Problems: problems}
 }
 
 // short is a commit's hash as people write it.

@@ -134,21 +134,27 @@ func (l *loop) recall() {
 }
 
 func (l *loop) read(ctx context.Context, hash string) (*object.Result, error) {
+	c, err := l.fetchCommit(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	return l.Compile(ctx, c.FS)
+}
+
+// fetchCommit reads an old commit, which the source verifies like a new one.
+func (l *loop) fetchCommit(ctx context.Context, hash string) (*source.Commit, error) {
 	timed, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	release, err := l.takeSource(timed)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	c, err := l.Source.(commits).FetchCommit(timed, hash)
-	release()
-	if err != nil {
-		return nil, err
+	if err == nil && c == nil {
+		err = fmt.Errorf("commit %s is not there", short(hash))
 	}
-	if c == nil {
-		return nil, fmt.Errorf("commit %s is not there", short(hash))
-	}
-	return l.Compile(ctx, c.FS)
+	return c, err
 }
 
 func (l *loop) recalled(hash string, result *object.Result, err error) {

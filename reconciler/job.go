@@ -23,6 +23,9 @@ type job struct {
 	hands     hands                  // what it has in its hands
 	others    []*job                 // that ran already when it began
 
+	// sites are those that the target has something of, once it was listed.
+	sites map[string]bool
+
 	// Of the loop's goroutine.
 	began       time.Time
 	planned     bool
@@ -105,6 +108,11 @@ func (j *job) run(ctx context.Context) func() {
 	live, err := l.Cluster.List(ctx, j.target.plan.Fleet.UID)
 	if err != nil {
 		return j.ended(func() { l.listFailed(j, fmt.Errorf("listing what is there: %w", err)) })
+	}
+	l.showListed()
+	j.sites = map[string]bool{}
+	for _, o := range live {
+		j.sites[o.Site] = true
 	}
 	options := l.rollout.options(j.options, live)
 	plan := engine.Plan(j.target.plan, live, options)
@@ -199,7 +207,7 @@ func (j *job) note(set engine.ChangeSet, lost map[object.ID]bool) {
 		if n.Approved != set.Commit {
 			n.Approved = "" // of a commit that is not the newest any more
 		}
-		n.Good = j.target.hashes
+		n.Good, n.Last = j.target.hashes, set.Commit
 		n.Stopped = stoppedBy(set, lost)
 	})
 	if err != nil {

@@ -31,7 +31,12 @@ type loop struct {
 	fetching bool
 	again    bool // somebody called Wake during the fetch
 	fetched  bool // at least once, well or not
+	fetchErr error
 	poll     retry
+
+	// Going on with the commit of before.
+	restoring  bool
+	restoreTry retry
 
 	// Compiling.
 	compiled   *source.Commit // newest, once it is compiled
@@ -88,6 +93,7 @@ func (r *Reconciler) run(ctx context.Context, once bool) {
 		good: map[string]lastGood{}, recalledOnce: map[string]bool{},
 		troubles: troubles{}, right: map[object.ID]bool{},
 	}
+	r.showRun()
 	told := r.teller.run()
 	for ctx.Err() == nil {
 		l.begin()
@@ -142,6 +148,9 @@ func (l *loop) begin() {
 	if l.mayCompile() && !l.compileTry.at.After(now) {
 		l.compile()
 	}
+	if l.mayRestore() && !l.restoreTry.at.After(now) {
+		l.restore()
+	}
 	if l.mayRecall() && !l.recallTry.at.After(now) {
 		l.recall()
 	}
@@ -161,6 +170,9 @@ func (l *loop) next() (time.Time, bool) {
 	}
 	if l.mayCompile() {
 		a.by(l.compileTry.at)
+	}
+	if l.mayRestore() {
+		a.by(l.restoreTry.at)
 	}
 	if l.mayRecall() {
 		a.by(l.recallTry.at)
@@ -186,7 +198,7 @@ func (l *loop) send(event func()) {
 
 // idle tells whether nothing runs and nothing is due.
 func (l *loop) idle() bool {
-	running := l.reading || l.fetching || l.compiling != nil || l.recalling || len(l.jobs) > 0
+	running := l.reading || l.fetching || l.compiling != nil || l.restoring || l.recalling || len(l.jobs) > 0
 	at, ok := l.next()
 	return !running && len(l.wake)+len(l.changed)+len(l.poke) == 0 && (!ok || at.After(l.Clock.Now()))
 }

@@ -43,7 +43,7 @@ func TestHangingFetchDelaysNothing(t *testing.T) {
 	if err := w.Alive(t.Context()); err != nil {
 		t.Error(err)
 	}
-	w.settled(func(s status.Status) bool { return s.State == status.Suspended && s.Pending != nil })
+	w.settled(func(s status.Status) bool { return s.State == status.Suspended })
 	close(g.open)
 	w.rest()
 }

@@ -28,6 +28,9 @@ type notes struct {
 	Stopped *stopped `json:"stopped,omitempty"`
 	// Good are the commits in which sites were last right that are broken now.
 	Good map[string]string `json:"good,omitempty"`
+	// Last is the commit that the target follows, noted before it is applied:
+	// what to go on with after a restart while a newer one is refused.
+	Last string `json:"last,omitempty"`
 }
 
 // stopped are the Pods that a commit has replaced, and that did not come back,

@@ -18,6 +18,7 @@ import (
 	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/engine"
 	. "camfleet.dev/reconciler/engine/enginetest"
+	"camfleet.dev/reconciler/source"
 	"camfleet.dev/reconciler/status"
 )
 
@@ -266,7 +267,8 @@ func TestOpenAPIAnswers(t *testing.T) {
 	if err := w.Suspend("x"); err != nil {
 		t.Fatal(err)
 	}
-	w.rest()
+	w.fetchFails(&source.RefusedError{Commit: commitA, Files: []source.Refusal{{File: "x", Why: "x"}}})
+	w.poll()
 	for name, h := range map[string]http.Handler{"host": w.Handler(), "cluster": w.ClusterHandler(clusterOptions(nil))} {
 		server := httptest.NewServer(h)
 		defer server.Close()

@@ -106,6 +106,7 @@ type Reconciler struct {
 	book     notebook
 	teller   teller
 	metrics  *metrics
+	kept     lastCompiled // of the loop's goroutine, over runs
 	// unpublished is set while the status is waiting to be told.
 	unpublished atomic.Bool
 

@@ -189,7 +189,7 @@ func TestHeldOverACrash(t *testing.T) {
 		}
 	}
 	w.push(commitA, Result(append(Cameras("gate", 9), Cameras("yard", 9)...)))
-	if s := w.poll(); s.State != status.Synced || string(w.notes) != "{}" {
+	if s := w.poll(); s.State != status.Synced || string(w.notes) != `{"last":"`+commitA+`"}` {
 		t.Fatalf("%+v, notes %s", s, w.notes)
 	}
 }
@@ -244,7 +244,7 @@ func TestOnce(t *testing.T) {
 	}
 	w.reset()
 	w.push(commitC, &object.Result{Broken: true, Problems: []object.Problem{{Message: "x"}}})
-	if _, err := w.Once(t.Context()); err == nil || !strings.Contains(err.Error(), "1 problems") {
+	if _, err := w.Once(t.Context()); err == nil || !strings.Contains(err.Error(), "has 1 problem;") {
 		t.Errorf("%v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -264,12 +264,12 @@ func TestRefusedCommitIsShown(t *testing.T) {
 	w.run()
 	w.fetchFails(fmt.Errorf("repository: %w", &source.RefusedError{Files: []source.Refusal{{File: "sites/gate/x.cue", Why: "is a symbolic link"}}}))
 	s := w.poll()
-	if s.Commit != commitA || s.State != status.Failing || len(s.Problems) != 1 || s.Problems[0].File != "sites/gate/x.cue" ||
-		s.Problems[0].Message != "is a symbolic link" {
+	if s.Commit != commitA || s.State != status.Failing || len(s.Problems) != 0 || s.Refused == nil ||
+		len(s.Refused.Problems) != 1 || s.Refused.Problems[0].File != "sites/gate/x.cue" || s.Refused.Problems[0].Message != "is a symbolic link" {
 		t.Fatalf("%+v", s)
 	}
 	w.fetchFails(nil)
-	if s := w.poll(); s.State != status.Synced || len(s.Problems) != 0 {
+	if s := w.poll(); s.State != status.Synced || s.Refused != nil {
 		t.Fatalf("%+v", s)
 	}
 }

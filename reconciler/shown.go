@@ -20,7 +20,8 @@ const maxChanges = 1000
 // shown is what Status is made of. The loop writes it, anybody reads it.
 type shown struct {
 	status     status.Status
-	refused    []object.Problem   // why the newest commit was not even read
+	listed     bool               // the target, in this run
+	unhealed   string             // why nothing is healed, although there was a commit before
 	conditions []status.Condition // of the last Status
 	// Of the teller's goroutine.
 	told   []byte          // what was last published
@@ -33,12 +34,13 @@ func (r *Reconciler) Status() status.Status {
 	r.mu.Lock()
 	s := r.shown.status
 	s.Problems, s.Warnings = slices.Clone(s.Problems), slices.Clone(s.Warnings)
-	if r.shown.refused != nil {
-		s.Problems = r.shown.refused // of a newer commit than the one that was compiled
+	if r.shown.unhealed != "" {
+		s.Warnings = append(s.Warnings, r.shown.unhealed)
 	}
+	listed := r.shown.listed
 	r.mu.Unlock()
 	now := r.Clock.Now()
-	r.aboutTarget(&s, now)
+	r.aboutTarget(&s, listed, now)
 	s.State = state(s)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,25 +49,24 @@ func (r *Reconciler) Status() status.Status {
 	return s
 }
 
-// aboutTarget adds what others know.
-func (r *Reconciler) aboutTarget(s *status.Status, now time.Time) {
+// aboutTarget adds what others know. What is observed of a cluster (which has
+// nodes) means nothing before it was listed: nothing is there then.
+func (r *Reconciler) aboutTarget(s *status.Status, listed bool, now time.Time) {
+	seen := listed || r.Nodes == nil
 	s.Cluster = r.ClusterName
 	if r.Source != nil {
 		s.Source = r.Source.String()
 	}
-	if r.Cameras != nil {
+	if r.Cameras != nil && seen {
 		s.Cameras = r.Cameras()
-	}
-	if s.Unverified != "" {
-		s.Warnings = append(s.Warnings, s.Unverified)
 	}
 	if r.Warnings != nil {
 		s.Warnings = append(s.Warnings, r.Warnings()...)
 	}
-	if r.Nodes != nil {
+	if r.Nodes != nil && seen {
 		s.Nodes = r.Nodes()
 	}
-	if r.Health != nil {
+	if r.Health != nil && seen {
 		s.Health = r.Health(now)
 	}
 	if s.Problems == nil {
@@ -108,13 +109,44 @@ func (r *Reconciler) shortcoming(s status.Status) error {
 	case s.Suspended != nil:
 		return fmt.Errorf("nothing was applied: it is suspended (%s)", s.Suspended.Reason)
 	case len(s.Problems) > 0:
-		return fmt.Errorf("the commit has %d problems; what they touch stays as it was", len(s.Problems))
+		return fmt.Errorf("the commit has %s; what is touched stays as it was", number(len(s.Problems), "problem"))
 	case len(s.Failed) > 0:
-		return fmt.Errorf("%d objects could not be applied", len(s.Failed))
+		return fmt.Errorf("%s could not be applied", number(len(s.Failed), "object"))
 	case len(s.Held) > 0:
 		return fmt.Errorf("%s: %s %s", status.HeldWords(s.Held), cmp.Or(r.ApproveWith, "camfleet approve"), s.Commit)
 	}
 	return nil
+}
+
+// number is how many there are of something.
+func number(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// showRun forgets what another run has shown: it may have been long ago.
+func (r *Reconciler) showRun() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shown.status, r.shown.listed, r.shown.unhealed = status.Status{}, false, ""
+}
+
+// showListed shows the cameras of a target from its first List on.
+func (r *Reconciler) showListed() {
+	r.mu.Lock()
+	first := !r.shown.listed
+	r.shown.listed = true
+	r.mu.Unlock()
+	if first {
+		r.publish()
+	}
+}
+
+// showUnhealed shows why nothing is healed; "" is that something is.
+func (r *Reconciler) showUnhealed(why string) {
+	r.show(func(*status.Status) { r.shown.unhealed = why })
 }
 
 // show changes what Status is made of, and tells it.
@@ -128,7 +160,10 @@ func (r *Reconciler) show(change func(*status.Status)) {
 // showFetch shows how a look at the source ended, and returns the error of the one before.
 func (r *Reconciler) showFetch(now time.Time, err error) (was string) {
 	r.show(func(s *status.Status) {
-		was, s.FetchError, s.Unverified, r.shown.refused = cmp.Or(s.FetchError, s.Unverified), "", "", refused(err)
+		was, s.FetchError, s.Unverified, s.Refused = cmp.Or(s.FetchError, s.Unverified), "", "", refused(err)
+		if err == nil {
+			r.shown.unhealed = ""
+		}
 		var unverified *source.UnverifiedError
 		if errors.As(err, &unverified) { // it was fetched, and is held
 			s.Unverified = err.Error()
@@ -166,7 +201,7 @@ func (r *Reconciler) showTargetError(t *target, err error) {
 	suspended := r.book.now().Suspended != nil
 	r.show(func(s *status.Status) {
 		if !suspended {
-			showCommit(s, t)
+			showCommit(s, t, nil)
 		}
 		s.TargetError = err.Error()
 	})
@@ -182,9 +217,14 @@ func (l *loop) showSync(j *job, set engine.ChangeSet, failed []engine.Change, no
 		summary = "nothing was changed: the fleet has problems"
 	}
 	if j.suspended {
+		if len(changed) == 0 {
+			summary = "nothing to change"
+		}
 		l.show(func(s *status.Status) {
 			s.TargetError = ""
-			s.Pending = pending(j.target, summary, changed)
+			if s.Pending = nil; len(changed) > 0 || s.Commit != j.target.commit.Hash {
+				s.Pending = pending(j.target, summary, changed)
+			}
 		})
 		return
 	}
@@ -197,7 +237,7 @@ func (l *loop) showSync(j *job, set engine.ChangeSet, failed []engine.Change, no
 		if len(changed)+len(s.Held)+len(s.Waiting)+len(s.Failed) > 0 || s.Commit != j.target.commit.Hash || s.TargetError != "" {
 			s.Summary = summary
 		}
-		showCommit(s, j.target)
+		showCommit(s, j.target, j.sites)
 		s.TargetError = ""
 		s.Held, s.Waiting, s.Failed = only(set, engine.Held), only(set, engine.Waiting), failed
 		if len(effects(set))+len(only(set, engine.Failed)) > 0 {
@@ -233,8 +273,9 @@ func (r *Reconciler) shows(t *target) bool {
 	return r.shown.status.Commit == t.commit.Hash
 }
 
-// showCommit names a commit as the one that the target follows.
-func showCommit(s *status.Status, t *target) {
+// showCommit names a commit as the one that the target follows. sites are those
+// that the target has something of, nil when nobody knows: others never were.
+func showCommit(s *status.Status, t *target, sites map[string]bool) {
 	s.Pending = nil
 	s.Commit, s.Time, s.Subject = t.commit.Hash, t.commit.Time, t.commit.Subject
 	s.Signer = t.commit.Signer
@@ -245,9 +286,10 @@ func showCommit(s *status.Status, t *target) {
 	for _, w := range t.result.Warnings {
 		s.Warnings = append(s.Warnings, w.Error())
 	}
-	if len(t.unknown) > 0 {
+	unknown := slices.DeleteFunc(slices.Clone(t.unknown), func(site string) bool { return sites != nil && !sites[site] })
+	if len(unknown) > 0 {
 		s.Warnings = append(s.Warnings, fmt.Sprintf(
-			"it is not known how these broken sites last were: they are kept as they are, and not healed: %s", strings.Join(t.unknown, ", ")))
+			"it is not known how these broken sites last were: they are kept as they are, and not healed: %s", strings.Join(unknown, ", ")))
 	}
 }
 

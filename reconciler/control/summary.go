@@ -30,6 +30,7 @@ func summary(s status.Status) string {
 	}
 	for _, e := range []struct{ what, text string }{
 		{"the repository cannot be read", s.FetchError}, {"the commit cannot be compiled", s.CompileError}, {"the cluster cannot be read", s.TargetError},
+		{"the newest commit is held", s.Unverified},
 	} {
 		if e.text != "" {
 			line("%s: %s", e.what, e.text)

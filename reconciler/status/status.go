@@ -40,6 +40,8 @@ type Status struct {
 	Time     time.Time        `json:"time"`
 	Cameras  []Camera         `json:"cameras"`  // sorted by site and name
 	Problems []object.Problem `json:"problems"` // of Commit, sorted
+	// Refused is a commit newer than Commit that is not taken at all, and why.
+	Refused *Refused `json:"refused,omitempty"`
 
 	State   State  `json:"state"`
 	Subject string `json:"subject,omitempty"` // first line of the commit's message
@@ -90,6 +92,13 @@ type Status struct {
 	Health []Health `json:"health,omitempty"`
 }
 
+// Refused is a commit that was not read: it holds what no commit may hold, such
+// as a symbolic link. FetchError says the same in one sentence.
+type Refused struct {
+	Commit   string           `json:"commit,omitempty"`
+	Problems []object.Problem `json:"problems"`
+}
+
 // Suspension says who stopped applying, and why.
 type Suspension struct {
 	Since  time.Time `json:"since"`
@@ -121,7 +130,7 @@ type Condition struct {
 type Node struct {
 	Name    string    `json:"name"`
 	Ready   bool      `json:"ready"`
-	Since   time.Time `json:"since"`             // of Ready
+	Since   time.Time `json:"since,omitzero"`    // of Ready
 	Drained bool      `json:"drained,omitempty"` // it takes no new Pods
 	Missing bool      `json:"missing,omitempty"` // an edge names it, and the cluster has none of that name
 	Cameras int       `json:"cameras"`           // that run on it or wait for it
@@ -150,8 +159,8 @@ type Camera struct {
 	Site  string `json:"site"`
 	Name  string `json:"name"`
 	State string `json:"state"` // an archive.State
-	// Since is when the state began.
-	Since time.Time `json:"since"`
+	// Since is when the state began, if that is known.
+	Since time.Time `json:"since,omitzero"`
 	// Live and LowLatency are the URLs of the plain and the low-latency
 	// playlist, on the server that was asked; "" when there is none.
 	Live       string `json:"live"`

@@ -41,6 +41,7 @@ type Problems struct {
 	Commit   string           `json:"commit"`
 	Problems []object.Problem `json:"problems"`
 	Warnings []string         `json:"warnings"`
+	Refused  *Refused         `json:"refused,omitempty"` // a newer commit
 }
 
 // CamerasOf is the part of a status that is about cameras.
@@ -58,7 +59,9 @@ func ChangesOf(s Status) Changes {
 }
 
 // ProblemsOf is the part of a status that is about what a commit gets wrong.
-func ProblemsOf(s Status) Problems { return Problems{s.Commit, list(s.Problems), list(s.Warnings)} }
+func ProblemsOf(s Status) Problems {
+	return Problems{s.Commit, list(s.Problems), list(s.Warnings), s.Refused}
+}
 
 // list is never null in JSON.
 func list[T any](l []T) []T {
