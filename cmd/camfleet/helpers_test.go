@@ -166,6 +166,37 @@ gate/south  unauthorized     3h  the camera refuses the password
 	}
 }
 
+// A refused commit is told apart from the one that runs; what is not known is not made up.
+func TestPrintRefusedStatus(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	problem := func(file string) []object.Problem {
+		return []object.Problem{{Position: object.Position{File: file}, Message: "no"}}
+	}
+	var b bytes.Buffer
+	err := printStatus(&b, status.Status{
+		State: status.Held, Commit: "0123456789abcdef", Subject: "Add a camera", Time: now.Add(-time.Hour), Source: "/srv/fleet",
+		FetchError: "commit fedcba987654: sites/gate/link no",
+		Problems:   problem("sites/gate/site.cue"),
+		Refused:    &status.Refused{Commit: "fedcba9876543210", Problems: problem("sites/gate/link")},
+		Cameras:    []status.Camera{{Site: "gate", Name: "north", State: "missing", Message: "it has no Pod (yet)"}},
+	}, "text", false, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `held and broken at commit 0123456789ab (Add a camera), 60m old
+from /srv/fleet
+commit fedcba987654 is refused; nothing of it is applied:
+sites/gate/link: no
+sites/gate/site.cue: no
+
+gate/north  missing           -  it has no Pod (yet)
+`
+	if b.String() != want {
+		t.Errorf("status is\n%s\nwant\n%s", &b, want)
+	}
+}
+
 func TestFreePort(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -90,6 +90,9 @@ func printStatus(w io.Writer, s status.Status, format string, colour bool, now t
 // printSource says which commit the fleet has, and why it has not the newest one.
 func printSource(b io.Writer, s status.Status, now time.Time) {
 	fmt.Fprintf(b, "%s", s.State)
+	if s.State == status.Held && len(s.Problems) > 0 {
+		fmt.Fprint(b, " and broken")
+	}
 	if s.Commit != "" {
 		fmt.Fprintf(b, " at commit %.12s (%s), %s old", s.Commit, s.Subject, age(now.Sub(s.Time)))
 	}
@@ -111,8 +114,14 @@ func printSource(b io.Writer, s status.Status, now time.Time) {
 		}
 		fmt.Fprintf(b, "commit %.12s (%s) %s: %s\n", p.Commit, p.Subject, verb, p.Summary)
 	}
+	notFetched := s.FetchError
+	if s.Refused != nil {
+		fmt.Fprintf(b, "commit %.12s is refused; nothing of it is applied:\n", s.Refused.Commit)
+		printProblems(b, s.Refused.Problems)
+		notFetched = "" // it says the same
+	}
 	for _, line := range []struct{ what, why string }{
-		{"not fetched", s.FetchError},
+		{"not fetched", notFetched},
 		{"held", s.Unverified},
 		{"not compiled", s.CompileError},
 		{"the cluster cannot be read", s.TargetError},
@@ -168,8 +177,16 @@ func printCameras(b *strings.Builder, cameras []status.Camera, colour bool, now 
 	}
 	for _, c := range cameras {
 		state := stateColour(colour, c.State, fmt.Sprintf("%-12s", c.State))
-		fmt.Fprintf(b, "%-*s  %s  %5s  %s\n", wide, c.Site+"/"+c.Name, state, age(now.Sub(c.Since)), c.Message)
+		fmt.Fprintf(b, "%-*s  %s  %5s  %s\n", wide, c.Site+"/"+c.Name, state, ago(now, c.Since), c.Message)
 	}
+}
+
+// ago is how long ago something began, if that is known.
+func ago(now, began time.Time) string {
+	if began.IsZero() {
+		return "-"
+	}
+	return age(now.Sub(began))
 }
 
 // age is a duration, roughly, as kubectl prints it.

@@ -44,6 +44,7 @@ type Desk struct {
 	Namespace, Name string
 	Orders          Orders
 	// Every is the shortest time between two writes of the status; 0 means 5 s.
+	// Another commit or state, or a problem, waits for a fifth of it only.
 	Every time.Duration
 	Log   *slog.Logger
 
@@ -59,9 +60,11 @@ type Desk struct {
 	orders  *corev1.ConfigMap // as last seen
 	told    told
 	written string // the status that is in the ConfigMap, before it was packed
+	matter  matter // of it
 }
 
 const (
+	hurry          = 5 // how much sooner what matters is written
 	defaultEvery   = 5 * time.Second
 	requestTimeout = 10 * time.Second
 )
@@ -89,7 +92,7 @@ func (d *Desk) Open(ctx context.Context) error {
 		return err
 	}
 	d.see(cm)
-	d.written = stored(report)
+	d.written, d.matter = stored(report)
 	d.told = told{wake: cm.Annotations[AnnotationWake]} // it begins by looking anyway
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -146,7 +149,7 @@ func (d *Desk) Run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	pause := time.NewTimer(d.Every)
+	pause, last := time.NewTimer(d.Every), time.Time{}
 	defer pause.Stop()
 	listening, gone, free, news, pausing := false, false, true, false, true
 	for {
@@ -169,9 +172,15 @@ func (d *Desk) Run(ctx context.Context) error {
 			gone = !d.remake(ctx)
 		}
 		busy, wrote := gone || listening && !d.obey(ctx), false
+		if soon := last.Add(d.Every / hurry); news && !free && d.matters() {
+			if free = time.Now().After(soon); !free {
+				pause.Reset(time.Until(soon))
+			}
+		}
 		if news && free {
-			wrote, news = d.report(ctx)
-			free = !wrote
+			if wrote, news = d.report(ctx); wrote {
+				free, last = false, time.Now()
+			}
 		}
 		if wrote || busy && !pausing { // not at every turn: somebody may publish all the time
 			pause.Reset(d.Every)

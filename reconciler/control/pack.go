@@ -125,6 +125,11 @@ func lists(n int) func(*status.Status) string {
 		}
 		left += shorten(&s.Cameras, n) + shorten(&s.Problems, n) + shorten(&s.Warnings, n) +
 			shorten(&s.Sites, n) + shorten(&s.Nodes, n) + shorten(&s.Health, n)
+		if s.Refused != nil {
+			refused := *s.Refused
+			left += shorten(&refused.Problems, n)
+			s.Refused = &refused
+		}
 		return counted(left, fmt.Sprintf("%%d further lines are left out: each list has at most %d", n))
 	}
 }

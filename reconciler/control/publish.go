@@ -33,8 +33,8 @@ func (d *Desk) latest() *status.Status {
 // it has tried to, after which there is a pause, and whether it is still to be written.
 func (d *Desk) report(ctx context.Context) (tried, left bool) {
 	newest := d.latest()
-	if newest == nil {
-		return false, false
+	if newest == nil || newest.State == status.Starting && d.written != "" {
+		return false, false // what was reported before says more
 	}
 	s := *newest
 	s.Conditions = d.conditions(newest)
@@ -55,7 +55,7 @@ func (d *Desk) report(ctx context.Context) (tried, left bool) {
 		}
 		return true, true
 	}
-	d.written = text
+	d.written, d.matter = text, d.mattersOf(newest)
 	return true, false
 }
 
@@ -67,18 +67,50 @@ func news(s status.Status) (string, error) {
 	return string(text), err
 }
 
+// matter is what somebody may wait for, or be afraid of: it is told sooner than
+// how each camera is.
+type matter struct {
+	State                           status.State
+	Commit, Refused, Answer, Reason string
+	Held, Failed, Problems          int
+	Unverified, Unfetched           bool
+}
+
+func (d *Desk) mattersOf(s *status.Status) matter {
+	m := matter{
+		State: s.State, Commit: s.Commit, Held: len(s.Held), Failed: len(s.Failed), Problems: len(s.Problems),
+		Unverified: s.Unverified != "", Unfetched: s.FetchError != "",
+	}
+	if s.Refused != nil {
+		m.Refused = s.Refused.Commit
+	}
+	if s.Suspended != nil {
+		m.Reason = s.Suspended.Reason
+	}
+	if d.told.answer != nil {
+		m.Answer = d.told.answer.Message
+	}
+	return m
+}
+
+// matters tells whether the newest status says more than how cameras are.
+func (d *Desk) matters() bool {
+	newest := d.latest()
+	return newest != nil && d.mattersOf(newest) != d.matter
+}
+
 // stored is the news that a ConfigMap has: a new leader need not write them again.
 // It is "" when it has none, or what was left out of it.
-func stored(cm *corev1.ConfigMap) string {
+func stored(cm *corev1.ConfigMap) (string, matter) {
 	s, err := unpack(cm.BinaryData[KeyStatus])
 	if err != nil {
-		return ""
+		return "", matter{}
 	}
 	text, err := news(s)
 	if err != nil {
-		return ""
+		return "", matter{}
 	}
-	return text
+	return text, (&Desk{}).mattersOf(&s)
 }
 
 func (d *Desk) write(ctx context.Context, p page) error {
