@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func TestPodState(t *testing.T) {
 			c.want.Node, c.want.Created = "edge-1", time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 			got := *podEntry(t, c.status).live.Pod
 			got.Created, got.Since = got.Created.UTC(), got.Since.UTC()
-			if got != c.want {
+			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}
 		})
@@ -133,6 +134,17 @@ func TestStatesOfOthers(t *testing.T) {
 		`"status":{"phase":"Bound","capacity":{"storage":"1Ti"},"conditions":[{"type":"Resizing","status":"True"},{"type":"FileSystemResizePending","status":"False"}]}}`).(*claimState)
 	if claim.Phase != "Bound" || claim.Wanted != "2Ti" || claim.Capacity != "1Ti" || claim.Class != "fast" || claim.Resizing != "Resizing" {
 		t.Errorf("claim: %+v", claim)
+	}
+	for condition, want := range map[string]string{
+		"Unused": "", "SomethingNew": "", "Resizing": "Resizing; r; m", "FileSystemResizePending": "FileSystemResizePending; r; m",
+		"ControllerResizeError": "ControllerResizeError; r; m", "NodeResizeError": "NodeResizeError; r; m",
+		"ModifyingVolume": "ModifyingVolume; r; m", "ModifyVolumeError": "ModifyVolumeError; r; m",
+	} {
+		one := read(`{"apiVersion":"v1","kind":"PersistentVolumeClaim",` + meta + `,"status":{"phase":"Bound","conditions":[` +
+			`{"type":"` + condition + `","status":"True","reason":"r","message":"m"}]}}`).(*claimState)
+		if one.Resizing != want {
+			t.Errorf("%s: it says %q, want %q", condition, one.Resizing, want)
+		}
 	}
 	page := read(`{"apiVersion":"apps/v1","kind":"Deployment",` + meta + `,"spec":{"replicas":2},"status":{"availableReplicas":1,"updatedReplicas":2,` +
 		`"conditions":[{"type":"Progressing","status":"True","reason":"Fine"},{"type":"Available","status":"False","reason":"MinimumReplicasUnavailable","message":"m","lastTransitionTime":"2026-01-01T00:00:05Z"}]}}`).(*deploymentState)

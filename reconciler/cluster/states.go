@@ -51,11 +51,24 @@ func newClaimState(u *unstructured.Unstructured) (*claimState, error) {
 		c.Capacity = q.String()
 	}
 	for _, cond := range s.Conditions {
-		if cond.Status == corev1.ConditionTrue {
+		if cond.Status == corev1.ConditionTrue && changing(cond.Type) {
 			c.Resizing = shortened(joined(c.Resizing, string(cond.Type), cond.Reason, cond.Message))
 		}
 	}
 	return c, nil
+}
+
+// changing tells whether a claim's condition is about a change of it, or the
+// failure of one. The others say nothing of that: Unused is true of every claim
+// that no Pod has just now.
+func changing(condition corev1.PersistentVolumeClaimConditionType) bool {
+	switch condition {
+	case corev1.PersistentVolumeClaimResizing, corev1.PersistentVolumeClaimFileSystemResizePending,
+		corev1.PersistentVolumeClaimControllerResizeError, corev1.PersistentVolumeClaimNodeResizeError,
+		corev1.PersistentVolumeClaimVolumeModifyingVolume, corev1.PersistentVolumeClaimVolumeModifyVolumeError:
+		return true
+	}
+	return false
 }
 
 // deploymentState is how a Deployment is.
