@@ -3,8 +3,11 @@ package cluster
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"camfleet.dev/compiler/object"
 )
@@ -71,9 +74,35 @@ func (w *watch) observe() Observation {
 			o.Deployments[len(o.Deployments)-1].Thing = thing
 		}
 	}
+	o.nameClaims()
 	o.Pods, o.CronJobs, o.Claims, o.Deployments = slices.Clip(o.Pods), slices.Clip(o.CronJobs), slices.Clip(o.Claims), slices.Clip(o.Deployments)
 	o.Nodes, o.Warnings = slices.Clip(o.Nodes), slices.Clip(o.Warnings)
 	return o
+}
+
+// nameClaims says which volume a Pod waits for: the scheduler only says that
+// there is one, and what it says of a storage class leaves its name out.
+func (o *Observation) nameClaims() {
+	pending := map[string][]string{}
+	for _, c := range o.Claims {
+		if c.Phase != string(corev1.ClaimPending) {
+			continue
+		}
+		class := "the cluster's default storage class"
+		if c.Class != "" {
+			class = "storage class " + c.Class
+		}
+		pending[c.Namespace] = append(pending[c.Namespace], c.Name+" ("+class+")")
+	}
+	for i := range o.Pods {
+		p := &o.Pods[i]
+		if p.Reason != corev1.PodReasonUnschedulable || !strings.Contains(p.Message, "PersistentVolumeClaim") {
+			continue
+		}
+		if claims := pending[p.Namespace]; len(claims) > 0 {
+			p.Message = joined(p.Message, "no volume yet for the claim "+strings.Join(claims, ", "))
+		}
+	}
 }
 
 // maxForged is how many objects that are left alone are named.

@@ -260,3 +260,33 @@ func TestKnown(t *testing.T) {
 		t.Error("not known, although all was seen")
 	}
 }
+
+// TestClaimIsNamed: a Pod that waits for a volume says for which claim, and of
+// which storage class; one that waits for something else does not.
+func TestClaimIsNamed(t *testing.T) {
+	t.Parallel()
+	waits := func(message string) map[string]any {
+		return map[string]any{"phase": "Pending", "conditions": []any{map[string]any{
+			"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+		}}}
+	}
+	claim := func(at, class, phase string) *unstructured.Unstructured {
+		u := seen("PersistentVolumeClaim", at, "archive", 1, map[string]any{"phase": phase})
+		if class != "" {
+			u.Object["spec"] = map[string]any{"storageClassName": class}
+		}
+		return u
+	}
+	const unbound = "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
+	got := offline(t, "f",
+		seen("Pod", "a", "camera-north", 1, waits(unbound)), claim("a", "fast", "Pending"),
+		seen("Pod", "b", "camera-north", 1, waits(unbound)), claim("b", "", "Pending"),
+		seen("Pod", "c", "camera-north", 1, waits("0/2 nodes are available: 2 Insufficient cpu.")), claim("c", "fast", "Pending"),
+		seen("Pod", "d", "camera-north", 1, waits(unbound)), claim("d", "fast", "Bound"),
+	).Observe().Pods
+	for i, want := range []string{"claim archive (storage class fast)", "claim archive (the cluster's default storage class)", "", ""} {
+		if message := got[i].Message; want != "" && !strings.HasSuffix(message, want) || want == "" && strings.Contains(message, "archive") {
+			t.Errorf("%s: %q, want %q", got[i].Namespace, message, want)
+		}
+	}
+}
