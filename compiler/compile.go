@@ -199,6 +199,10 @@ func (c *compilation) result() *object.Result {
 	for _, s := range c.sites {
 		r.Problems = append(r.Problems, capped(s)...)
 		if !c.wanted(s) {
+			if r.Elsewhere == nil {
+				r.Elsewhere = map[string]string{}
+			}
+			r.Elsewhere[s.name] = s.spec.Cluster
 			continue
 		}
 		r.Warnings = append(r.Warnings, s.warnings...)

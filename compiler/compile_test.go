@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -191,6 +192,23 @@ func TestPolicy(t *testing.T) {
 		}
 		if len(r.Problems) > 0 || got != want {
 			t.Errorf("%q gives %v, want %v (%v)", policy, got, want, r.Problems)
+		}
+	}
+}
+
+// TestElsewhere: whoever compiles one cluster's sites knows which ones others have,
+// so that a site which has moved is not taken for one that is gone.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	two := "package clusters\nimport \"camfleet.dev/schema\"\nclusters: schema.#Clusters & {busan: images: {camfleet: \"c:1\", nginx: \"n:1\"}}\n"
+	files := fleetFS(map[string]string{
+		"clusters/busan.cue": two, "sites/gate/site.cue": rightSite("gate", 1),
+		"sites/yard/site.cue": strings.Replace(rightSite("yard", 1), `cluster: "home"`, `cluster: "busan"`, 1),
+	})
+	for cluster, want := range map[string]map[string]string{"": nil, "home": {"yard": "busan"}, "busan": {"gate": "home"}} {
+		r := compile(t, files, compiler.Options{Cluster: cluster})
+		if len(r.Problems) > 0 || !maps.Equal(r.Elsewhere, want) || len(r.Sites)+len(r.Elsewhere) != 2 {
+			t.Errorf("%q: %v, %d sites, %v", cluster, r.Elsewhere, len(r.Sites), r.Problems)
 		}
 	}
 }

@@ -17,10 +17,13 @@ type Result struct {
 	Fleet schema.Fleet `json:"fleet"`
 	// Broken means that the fleet as a whole could not be read (fleet.cue,
 	// clusters/ …): every site stays as it is.
-	Broken   bool      `json:"broken,omitempty"`
-	Sites    []Site    `json:"sites"`    // sorted by name
-	Objects  []Object  `json:"objects"`  // sorted by ID
-	Problems []Problem `json:"problems"` // sorted
+	Broken bool   `json:"broken,omitempty"`
+	Sites  []Site `json:"sites"` // sorted by name
+	// Elsewhere are the sites that another cluster has, if only one cluster's
+	// were asked for, and its name.
+	Elsewhere map[string]string `json:"elsewhere,omitempty"`
+	Objects   []Object          `json:"objects"`  // sorted by ID
+	Problems  []Problem         `json:"problems"` // sorted
 	// Warnings do not stop anything: ReadWriteOnce puts a site on one node …
 	Warnings []Problem `json:"warnings,omitempty"`
 }

@@ -45,6 +45,8 @@ type Pod struct {
 	Reason, Message string
 	// Ending is when it must be gone, if it was asked to go.
 	Ending time.Time
+	// Finalizers keep it, when it was asked to go, until somebody takes them away.
+	Finalizers []string
 	// NodeGone is since when its node does not answer; zero if it does.
 	NodeGone time.Time
 	// Resize says why new CPU or memory has not arrived yet, such as

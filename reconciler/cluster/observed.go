@@ -60,7 +60,7 @@ func (w *watch) observe() Observation {
 		case *podState:
 			o.Pods = append(o.Pods, Pod{
 				Thing: thing, Phase: s.Phase, Ready: s.Ready, Since: s.Since, Created: s.Created, Node: s.Node, IP: s.ip,
-				Restarts: s.Restarts, Reason: s.Reason, Message: s.Message, Ending: s.Ending,
+				Restarts: s.Restarts, Reason: s.Reason, Message: s.Message, Ending: s.Ending, Finalizers: s.Finalizers,
 				NodeGone: w.nodes.gone(s.Node), Resize: s.resize,
 			})
 		case *cronState:

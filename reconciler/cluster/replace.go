@@ -18,10 +18,7 @@ import (
 // all the same, because nobody can say how long it takes until the next plan.
 // A crash in between leaves the camera without a Pod: the next plan creates it.
 func (t taker) replace(ctx context.Context) error {
-	if err := t.open(); err != nil {
-		return fmt.Errorf("the old Pod stays: %w", err)
-	}
-	if err := t.rehearse(ctx); err != nil {
+	if err := t.mayReplace(ctx); err != nil {
 		return fmt.Errorf("the old Pod stays: %w", err)
 	}
 	if err := t.remove(ctx); err != nil {

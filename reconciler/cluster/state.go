@@ -63,7 +63,7 @@ func newPodState(u *unstructured.Unstructured) (*podState, error) {
 	p.Phase, p.Created, p.ip = string(s.Phase), u.GetCreationTimestamp().Time, s.PodIP
 	p.Node, _, _ = unstructured.NestedString(u.Object, "spec", "nodeName")
 	if t := u.GetDeletionTimestamp(); t != nil {
-		p.Ending = t.Time
+		p.Ending, p.Finalizers = t.Time, u.GetFinalizers()
 	}
 	for _, c := range s.ContainerStatuses {
 		p.Restarts += int(c.RestartCount)

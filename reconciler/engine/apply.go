@@ -25,6 +25,8 @@ const (
 	phaseStorageAndConfig
 	phaseWorkloads
 	phasePods
+	phaseRehearse // of Pods that are replaced with other configuration
+	phaseMove     // that configuration
 	phaseReplacePods
 	phaseDeletePods
 	phaseDeleteWorkloads
@@ -65,13 +67,23 @@ func slow(phase int) bool { return phase == phaseReplacePods || phase == phaseDe
 func (a Applier) Apply(ctx context.Context, plan ChangeSet) ChangeSet {
 	out := plan
 	out.Changes = slices.Clone(plan.Changes)
-	schedule(out.Changes, max(1, a.Parallel), func(c *Change, l *lane) { a.take(ctx, c, l) })
+	rehearser, _ := a.Cluster.(Rehearser)
+	schedule(out.Changes, max(1, a.Parallel), rehearser != nil, func(phase int, c *Change, l *lane) {
+		if phase == phaseRehearse {
+			a.rehearse(ctx, rehearser, c, l)
+		} else if c.Action.effect() { // its rehearsal may have failed
+			a.take(ctx, phase, c, l)
+		}
+	})
 	return out
 }
 
 // take takes one step, unless something that it needs is not there.
-func (a Applier) take(ctx context.Context, c *Change, l *lane) {
+func (a Applier) take(ctx context.Context, phase int, c *Change, l *lane) {
 	err := l.blocked(*c)
+	if err == nil && phase == phaseMove {
+		err = l.refused(*c)
+	}
 	switch {
 	case errors.Is(err, errNotYet):
 		*c = c.wait(err.Error())
@@ -84,8 +96,27 @@ func (a Applier) take(ctx context.Context, c *Change, l *lane) {
 			a.failed(c, l, err)
 		}
 	}
+	a.done(*c)
+}
+
+// rehearse asks whether a Pod would be replaced, before its configuration is
+// changed. When it cannot even be asked, the steps themselves say why.
+func (a Applier) rehearse(ctx context.Context, with Rehearser, c *Change, l *lane) {
+	if ctx.Err() != nil || l.blocked(*c) != nil {
+		return
+	}
+	if err := with.Rehearse(ctx, c.step); err != nil {
+		a.failed(c, l, err)
+		l.refuse(*c)
+		a.done(*c)
+		return
+	}
+	c.step.Rehearsed = true
+}
+
+func (a Applier) done(c Change) {
 	if a.Done != nil {
-		a.Done(*c)
+		a.Done(c)
 	}
 }
 

@@ -125,7 +125,7 @@ func (o ObjectDiff) write(b *strings.Builder, colour func(Action, string) string
 		line += "  " + cols[2]
 	}
 	b.WriteString(colour(o.Action, line) + "\n")
-	if cols[3] != "" {
+	if cols[3] != "" && (o.Action != Created || o.Reason != isNew) { // the line above says so
 		b.WriteString("    " + cols[3] + "\n")
 	}
 	for _, f := range o.Fields {

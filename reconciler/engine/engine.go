@@ -33,6 +33,14 @@ type Cluster interface {
 	Apply(ctx context.Context, step Step) error
 }
 
+// Rehearser is what a Cluster may be besides: it can say whether it would take a
+// new Pod, before what its old one runs with is changed.
+type Rehearser interface {
+	// Rehearse asks whether a Pod that is Replaced would be made, and changes
+	// nothing. Any error keeps the old Pod.
+	Rehearse(ctx context.Context, step Step) error
+}
+
 // Step is one effect on a cluster.
 type Step struct {
 	Action Action         // Created, Configured, Replaced or Deleted
@@ -41,6 +49,8 @@ type Step struct {
 	// Fenced means that the node of a live Pod is gone for good: the Pod is
 	// removed without waiting for a kubelet that will not answer.
 	Fenced bool
+	// Rehearsed means that Rehearse has just allowed it.
+	Rehearsed bool
 }
 
 // ID is the object that the step is about.
@@ -84,6 +94,8 @@ type Pod struct {
 	Reason, Message string
 	// Ending is when it was asked to go, at the latest; zero if it was not.
 	Ending time.Time
+	// Finalizers hold it, when it was asked to go, until somebody takes them away.
+	Finalizers []string
 	// NodeGone is since when its node does not answer; zero if it does.
 	NodeGone time.Time
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"camfleet.dev/compiler/object"
 )
 
 // turn is how long a replaced Pod may take to become ready before the next one
@@ -44,50 +42,28 @@ func (g *group) take(until time.Time) {
 // hundred sites of one camera) may be dark at once because of us. What is not
 // ready needs no turn, for nothing is lost.
 func (p *planner) pace() {
-	if !slices.ContainsFunc(p.changes, Change.darkens) {
+	darkening := p.inTurn()
+	if len(darkening) == 0 {
 		return
 	}
 	groups := p.groups()
 	share := p.share()
-	for i := range p.changes {
-		c := &p.changes[i]
-		if !c.darkens() {
-			continue
-		}
+	for _, c := range darkening {
 		site, node, all := groups[siteKey(c.Site)], groups[nodeKey(c.step.Live.Pod.Node)], groups[allKey]
 		if why := cmp.Or(p.stopped(site, share), p.stopped(all, share)); why != "" {
 			c.Action, c.Tried, c.Reason = Held, Replaced, why
-			p.waitsToo(*c)
+			p.keepsConfig(c.ID, Held, why)
 			continue
 		}
 		if g := busy(share, site, node, all); g != nil {
 			p.wake(g.free)
 			*c = c.wait(g.reason())
-			p.waitsToo(*c)
+			p.keepsConfig(c.ID, Waiting, c.Reason)
 			continue
 		}
 		for _, g := range []*group{site, node, all} {
 			g.take(p.options.Now.Add(turn))
 		}
-	}
-}
-
-// waitsToo lets what a camera's Pod runs with wait as the Pod does. A worker
-// connects to a new URL as soon as it reads it: without this, a wrong one would
-// be everywhere in a minute, whatever the pace.
-func (p *planner) waitsToo(pod Change) {
-	config := configOf(pod.ID)
-	policy := object.ID{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Namespace: config.Namespace, Name: config.Name}
-	for _, id := range []object.ID{config, policy} {
-		i, ok := slices.BinarySearchFunc(p.changes, id, func(c Change, id object.ID) int { return c.ID.Compare(id) })
-		if !ok || p.changes[i].Action != Configured {
-			continue
-		}
-		c := &p.changes[i]
-		if id == config && len(restarting(changedFields(c.step.Live.Body, c.step.Want.Body))) == 0 {
-			continue // the worker reads it again, and goes on
-		}
-		c.Action, c.Tried, c.Reason = pod.Action, Configured, pod.Reason
 	}
 }
 

@@ -211,7 +211,7 @@ func TestPrice(t *testing.T) {
 		t.Error(got)
 	}
 	one := Result(append([]Camera{{Site: "gate", Name: "c0", Restart: "x", Settings: "s"}}, cameras[1:]...))
-	if got := plan(t, m, one, engine.Options{}).Price().String(); got != "1 camera replaced, each ≈ 4 s of recording lost" {
+	if got := plan(t, m, one, engine.Options{}).Price().String(); got != "1 camera replaced, ≈ 4 s of recording lost" {
 		t.Error(got)
 	}
 }

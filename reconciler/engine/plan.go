@@ -34,6 +34,8 @@ type Options struct {
 	// Heals says how often each was healed in vain.
 	NotBefore map[object.ID]time.Time
 	Heals     map[object.ID]int
+	// PutOff are steps that failed, or that were taken again and again.
+	PutOff map[Try]PutOff
 	// Turns are Pods that were replaced and have not been ready since. Of one
 	// that is not among them, its own age counts. A Rollout knows them, as it
 	// does Lost, NotBefore and Heals.
@@ -74,6 +76,7 @@ func Plan(result *object.Result, live []Live, o Options) ChangeSet {
 	if !slices.IsSortedFunc(p.changes, byID) { // a result is sorted already
 		slices.SortStableFunc(p.changes, byID)
 	}
+	p.putOffs()
 	p.pace()
 	return ChangeSet{Commit: o.Commit, Changes: p.changes, Base: base, Again: p.again}
 }
@@ -162,19 +165,24 @@ func (p *planner) one(o *object.Object) Change {
 		return p.ailing(c, fields)
 	}
 	switch {
+	case o.Kind == "Pod" && o.Hash != live.Hash && p.strayed(c, fields):
+		return c.as(Configured, "somebody has changed its "+object.AnnotationHash+", and nothing else: it goes on")
 	case o.Kind == "Pod" && o.Hash != live.Hash:
-		return c.as(Replaced, p.restartReason(o, fields))
+		return p.putOff(c.as(Replaced, p.restartReason(o, fields)))
 	case len(fields) > 0:
 		return c.as(Configured, inPlace(o, fields))
 	}
 	return c.as(Unchanged, "") // the same, spelt differently
 }
 
+// isNew is why what Git has for the first time is created.
+const isNew = "it is new"
+
 // missing decides about an object that is not there. A Pod whose configuration
 // is there is made again: it was deleted, or its creation did not succeed yet.
 func (p *planner) missing(c Change) Change {
 	if c.Kind != "Pod" || p.live[configOf(c.ID)] == nil {
-		return c.as(Created, "it is new")
+		return c.as(Created, isNew)
 	}
 	c.heal = true
 	return p.putOff(c.as(Created, "it is missing"))
@@ -183,6 +191,36 @@ func (p *planner) missing(c Change) Change {
 // configOf is the ConfigMap of a camera's Pod.
 func configOf(pod object.ID) object.ID {
 	return object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: pod.Namespace, Name: pod.Name}
+}
+
+// strayed tells whether a Pod is as the commit wants it, but for a hash that
+// somebody else has written or taken away: it is not ours any more. A hash that
+// is ours, and another one, is of a commit before this one, of which the camera's
+// configuration may be changed already, and the Pod not made anew yet.
+func (p *planner) strayed(c Change, fields []string) bool {
+	want, live := c.step.Want, c.step.Live
+	if annotation(live.Body, object.AnnotationHash) != "" {
+		return false
+	}
+	if slices.ContainsFunc(fields, func(f string) bool { return !strings.HasPrefix(f, "metadata.") }) {
+		return false
+	}
+	config := configOf(want.ID)
+	is, has := p.live[config], p.want[config]
+	return is == nil || has == nil || len(restarting(changedFields(is.Body, has.Body))) == 0
+}
+
+// annotation is what an object says, or "".
+func annotation(body json.RawMessage, name string) string {
+	var o struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+	}
+	if json.Unmarshal(body, &o) != nil {
+		return ""
+	}
+	return o.Metadata.Annotations[name]
 }
 
 // restartReason names what needs a restart: fields of the Pod, or else of the

@@ -40,10 +40,26 @@ func (p *planner) ailing(c Change, fields []string) Change {
 	case !pod.NodeGone.IsZero() && (ending || restart):
 		return p.nodeGone(c)
 	case ending:
-		return c.as(Replaced, "").wait("it is ending; a new one comes when it is gone")
+		return c.as(Replaced, "").wait(p.ending(pod))
 	}
 	// Its node is silent, and Kubernetes may yet hear of it.
 	return c.as(Unchanged, fmt.Sprintf("its node %s has not answered since %s", pod.Node, clockTime(pod.NodeGone)))
+}
+
+// ending says what a Pod waits for that was asked to go. One that a finalizer
+// holds is not ours to end: whoever has put it there may not be done.
+func (p *planner) ending(pod *Pod) string {
+	const waits = "it is ending; a new one comes when it is gone"
+	late := pod.Ending.Add(turn)
+	switch {
+	case len(pod.Finalizers) == 0:
+		return waits
+	case p.options.Now.Before(late):
+		p.wake(late)
+		return waits
+	}
+	return fmt.Sprintf("it should have ended at %s, and is held by its finalizer %s: whoever has put that there takes it away, or you do "+
+		"(kubectl edit); a new one comes then", clockTime(pod.Ending), short(strings.Join(pod.Finalizers, ", ")))
 }
 
 // nodeGone decides about a Pod on a node that does not answer. Nobody but that

@@ -270,6 +270,8 @@ func TestKeep(t *testing.T) {
 	t.Parallel()
 	const all = "9 unchanged"
 	const needed = "it is no longer in Git, and stays: its camera's Pod is kept, and needs it"
+	const whole = "it is no longer in Git, and stays: its camera's ConfigMap is kept, and with it the camera"
+	byConfig := map[string]string{"Pod": whole, "CronJob": whole}
 	config := object.ID{APIVersion: "v1", Kind: "ConfigMap", Namespace: "camfleet-gate", Name: "camera-c1"}
 	for _, c := range []struct {
 		name string
@@ -281,7 +283,7 @@ func TestKeep(t *testing.T) {
 		{"nothing", func(*Memory) {}, "3 deleted, 6 unchanged", "7 held, 2 unchanged", nil},
 		{"the Pod", func(m *Memory) { m.Edit(podID("gate", "c1"), func(l *engine.Live) { l.Keep = true }) }, all, "4 held, 5 unchanged",
 			map[string]string{"ConfigMap": needed, "CronJob": needed}},
-		{"the configuration", func(m *Memory) { m.Edit(config, func(l *engine.Live) { l.Keep = true }) }, "2 deleted, 7 unchanged", "6 held, 3 unchanged", nil},
+		{"the configuration", func(m *Memory) { m.Edit(config, func(l *engine.Live) { l.Keep = true }) }, all, "4 held, 5 unchanged", byConfig},
 		{"never applied", func(m *Memory) { m.Edit(config, func(l *engine.Live) { l.Unapplied = true }) }, "2 deleted, 7 unchanged", "6 held, 3 unchanged",
 			map[string]string{"ConfigMap": "it is not in Git, and stays: it has the labels of this fleet, but camfleet has never applied it; " +
 				"whoever does not need it deletes it"}},
@@ -292,6 +294,13 @@ func TestKeep(t *testing.T) {
 			m.Edit(config, func(l *engine.Live) {
 				l.Body = json.RawMessage(strings.Replace(string(l.Body), `"annotations":{`, `"annotations":{"camfleet.dev/prune":"disabled",`, 1))
 			})
+		}, all, "4 held, 5 unchanged", byConfig},
+		{"the Pod and the configuration, and the Pod was evicted since", func(m *Memory) {
+			m.Edit(config, func(l *engine.Live) { l.Keep = true })
+			m.Edit(podID("gate", "c1"), func(l *engine.Live) { l.Pod.Phase, l.Pod.Ready, l.Keep = "Failed", false, true })
+		}, all, "4 held, 5 unchanged", map[string]string{"CronJob": whole}},
+		{"the day files alone", func(m *Memory) {
+			m.Edit(object.ID{APIVersion: "batch/v1", Kind: "CronJob", Namespace: "camfleet-gate", Name: "days-c1"}, func(l *engine.Live) { l.Keep = true })
 		}, "2 deleted, 7 unchanged", "6 held, 3 unchanged", nil},
 		{"by an overlay, not meant", func(m *Memory) {
 			m.Edit(config, func(l *engine.Live) {

@@ -48,5 +48,9 @@ func (p Price) String() string {
 	} else if p.Later > 0 {
 		later = fmt.Sprintf(" (%d of them later)", p.Later)
 	}
-	return fmt.Sprintf("%s replaced%s, each ≈ %.0f s of recording lost", count(p.Cameras, "camera"), later, p.Seconds)
+	each := "each "
+	if p.Cameras == 1 {
+		each = ""
+	}
+	return fmt.Sprintf("%s replaced%s, %s≈ %.0f s of recording lost", count(p.Cameras, "camera"), later, each, p.Seconds)
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 
 	"camfleet.dev/compiler/object"
@@ -45,11 +44,11 @@ func (p *planner) prune(live []Live) int {
 		case p.kept(l.Site):
 			c = c.as(Unchanged, broken(l))
 		case permanent(l):
-			c = c.as(Unchanged, "it is no longer in Git, and stays: recordings are deleted by nobody but you")
+			c = c.as(Unchanged, p.notWanted(l)+", and stays: recordings are deleted by nobody but you")
 		case kept.object(l):
-			c = c.as(Unchanged, kept.why(l))
+			c = c.as(Unchanged, kept.why(l, p.notWanted(l)))
 		default:
-			c = c.as(Deleted, "it is no longer in Git")
+			c = c.as(Deleted, p.notWanted(l))
 			if why := hold.reason(l); why != "" {
 				c = c.as(Held, why+": "+p.howToApprove())
 			}
@@ -57,6 +56,14 @@ func (p *planner) prune(live []Live) int {
 		p.changes = append(p.changes, c)
 	}
 	return base
+}
+
+// notWanted says why an object is not wanted any more.
+func (p *planner) notWanted(l *Live) string {
+	if other := p.result.Elsewhere[l.Site]; l.Site != "" && other != "" {
+		return "its site is of cluster " + other + " now"
+	}
+	return "it is no longer in Git"
 }
 
 func (p *planner) howToApprove() string { return "if that is meant, type: " + p.approve() }
@@ -75,38 +82,43 @@ func broken(l *Live) string {
 	return stays
 }
 
-// keeping is what people want to keep although Git has it no more. A Pod cannot
-// be kept without its configuration, which owns it; so a camera whose Pod is
-// kept keeps all that it has.
-type keeping map[camera]bool
+// keeping is what people want to keep although Git has it no more, and why. A Pod
+// cannot be kept without its configuration, which owns it; so a camera whose Pod
+// is kept keeps all that it has. So does one whose ConfigMap is: a Pod's
+// annotation is lost when it is evicted, and another Pod takes its place.
+type keeping map[camera]string
 
 func (p *planner) keepers(extra []*Live) keeping {
 	k := keeping{}
 	for _, l := range extra {
-		if l.Kind != "Pod" || l.Camera == "" || !keep(l) {
+		if l.Camera == "" || !keep(l) {
 			continue
 		}
-		// A Pod elsewhere that only has a camera's labels keeps nothing but itself.
-		if config := p.live[configOf(l.ID)]; config != nil && !config.Unapplied {
-			k[camera{l.Site, l.Camera}] = true
+		id := camera{l.Site, l.Camera}
+		switch config := p.live[configOf(l.ID)]; {
+		case l.Kind == "ConfigMap" && l.Role == object.RoleCamera && !l.Unapplied:
+			k[id] = "its camera's ConfigMap is kept, and with it the camera"
+		case l.Kind == "Pod" && config != nil && !config.Unapplied && k[id] == "":
+			// A Pod elsewhere that only has a camera's labels keeps nothing but itself.
+			k[id] = "its camera's Pod is kept, and needs it"
 		}
 	}
 	return k
 }
 
 func (k keeping) object(l *Live) bool {
-	return keep(l) || l.Camera != "" && k[camera{l.Site, l.Camera}]
+	return keep(l) || l.Camera != "" && k[camera{l.Site, l.Camera}] != ""
 }
 
-// why says why an object that is kept is kept.
-func (k keeping) why(l *Live) string {
+// why says why an object that is kept is kept, although it is not wanted.
+func (k keeping) why(l *Live, notWanted string) string {
 	switch {
 	case annotated(l):
-		return "it is no longer in Git, and stays: it is annotated " + object.AnnotationPrune + ": " + object.PruneDisabled
+		return notWanted + ", and stays: it is annotated " + object.AnnotationPrune + ": " + object.PruneDisabled
 	case l.Unapplied:
 		return "it is not in Git, and stays: it has the labels of this fleet, but camfleet has never applied it; whoever does not need it deletes it"
 	}
-	return "it is no longer in Git, and stays: its camera's Pod is kept, and needs it"
+	return notWanted + ", and stays: " + k[camera{l.Site, l.Camera}]
 }
 
 // keep tells whether an object is not ours to delete.
@@ -118,12 +130,7 @@ func annotated(l *Live) bool {
 	if l.Keep || !bytes.Contains(l.Body, []byte(object.AnnotationPrune)) {
 		return l.Keep
 	}
-	var o struct {
-		Metadata struct {
-			Annotations map[string]string `json:"annotations"`
-		} `json:"metadata"`
-	}
-	return json.Unmarshal(l.Body, &o) == nil && o.Metadata.Annotations[object.AnnotationPrune] == object.PruneDisabled
+	return annotation(l.Body, object.AnnotationPrune) == object.PruneDisabled
 }
 
 // permanent tells whether an object is never pruned. A claim holds recordings,
@@ -134,14 +141,19 @@ func permanent(l *Live) bool {
 
 // holds are the deletions of one commit that wait for approval.
 type holds struct {
-	sites   map[string]int  // sites that go away, and how many cameras each had
-	cameras map[camera]bool // cameras that go away, when they are too many
-	why     string          // for cameras
+	sites   map[string]int    // sites that go away, and how many cameras each had
+	cameras map[camera]bool   // cameras that go away, when they are too many
+	why     string            // for cameras
+	moved   map[string]string // sites that are of another cluster now
 }
 
 func (h holds) reason(l *Live) string {
 	if n, gone := h.sites[l.Site]; gone {
-		return fmt.Sprintf("the whole site %s (%s) is no longer in Git", l.Site, count(n, "camera"))
+		is := "no longer in Git"
+		if other := h.moved[l.Site]; other != "" {
+			is = "of cluster " + other + " now"
+		}
+		return fmt.Sprintf("the whole site %s (%s) is %s", l.Site, count(n, "camera"), is)
 	}
 	if h.cameras[camera{l.Site, l.Camera}] {
 		return h.why
@@ -151,7 +163,7 @@ func (h holds) reason(l *Live) string {
 
 // holds compares the cameras that would go away with what one commit may take.
 func (p *planner) holds(live []Live, extra []*Live, kept keeping, base int) holds {
-	h := holds{sites: map[string]int{}, cameras: map[camera]bool{}}
+	h := holds{sites: map[string]int{}, cameras: map[camera]bool{}, moved: p.result.Elsewhere}
 	if p.options.Approved != "" && p.options.Approved == p.options.Commit {
 		return h
 	}
@@ -205,7 +217,7 @@ func (p *planner) gone(live []Live, kept keeping) map[camera]bool {
 	}
 	gone := map[camera]bool{}
 	for c := range has {
-		if !p.kept(c.site) && !kept[c] && (wants[c] == 0 || has[c]&pod != 0 && wants[c]&pod == 0) {
+		if !p.kept(c.site) && kept[c] == "" && (wants[c] == 0 || has[c]&pod != 0 && wants[c]&pod == 0) {
 			gone[c] = true
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"camfleet.dev/compiler/object"
 )
 
 // sameQuantity tells whether two values are one Kubernetes quantity in two
@@ -46,17 +48,9 @@ func quantity(v any) (resource.Quantity, bool) {
 	default:
 		return resource.Quantity{}, false
 	}
-	if !modest(text) {
+	if !object.Modest(text) {
 		return resource.Quantity{}, false
 	}
 	q, err := resource.ParseQuantity(text)
 	return q, err == nil
-}
-
-// modest tells whether a quantity is of a size that somebody may mean. Comparing
-// 1e999999999 with anything would take a thousand million digits, and hours.
-func modest(text string) bool {
-	const digits, exponent = 40, 2
-	at := strings.IndexAny(text, "eE")
-	return len(text) <= digits && (at < 0 || len(strings.TrimLeft(text[at+1:], "+-0")) <= exponent)
 }

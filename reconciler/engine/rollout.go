@@ -18,6 +18,7 @@ type Rollout struct {
 	commit string
 	turns  map[object.ID]Turn
 	healed map[object.ID]healed
+	done   map[object.ID]bool // Pods that the commit has replaced
 }
 
 // Turn is a Pod that was replaced.
@@ -26,6 +27,7 @@ type Turn struct {
 	Node   string    // where it was
 	Free   bool      // it was not ready then: nothing was lost, and it takes no turn
 	ready  bool      // it was, then
+	uid    string    // of the old Pod
 	commit string
 }
 
@@ -49,14 +51,20 @@ func (r *Rollout) Observe(applied ChangeSet, now time.Time) {
 		r.turns = map[object.ID]Turn{}
 	}
 	if r.healed == nil || r.commit != applied.Commit {
-		r.commit, r.healed = applied.Commit, map[object.ID]healed{}
+		r.commit, r.healed, r.done = applied.Commit, map[object.ID]healed{}, map[object.ID]bool{}
 	}
 	for i := range applied.Changes {
 		c := &applied.Changes[i]
 		if l := c.step.Live; l != nil && isCamera(l) && (c.Action == Replaced || c.Action == Failed && c.Tried == Replaced) {
 			r.replaced(l, applied.Commit, now)
 		}
-		if c.heal && c.Action.effect() {
+		// Who replaces for the same commit what it has replaced already, heals:
+		// somebody changes the Pod, or what it says of itself, again and again.
+		again := c.Action == Replaced && !c.step.Fenced && r.done[c.ID]
+		if c.Action == Replaced {
+			r.done[c.ID] = true
+		}
+		if again || c.heal && c.Action.effect() {
 			h := r.healed[c.ID]
 			if now.Sub(h.at) > calm {
 				h.times = 0
@@ -69,7 +77,7 @@ func (r *Rollout) Observe(applied ChangeSet, now time.Time) {
 // replaced notes a turn. Who is replaced again before it is ready is still in
 // the first one, also when that began before we did.
 func (r *Rollout) replaced(l *Live, commit string, now time.Time) {
-	t := Turn{Began: now, Node: l.Pod.Node, ready: l.Pod.Ready, commit: commit}
+	t := Turn{Began: now, Node: l.Pod.Node, ready: l.Pod.Ready, uid: l.UID, commit: commit}
 	if had, ok := r.turns[l.ID]; ok && !had.Free && !t.ready {
 		return
 	} else if !t.ready {
@@ -103,7 +111,7 @@ func (r *Rollout) Options(o Options, live []Live) Options {
 // Restore takes up what stopped a commit's rollout before a restart: Pods that it
 // had replaced, that had their turn, and that were not back yet (Lost).
 func (r *Rollout) Restore(commit string, lost []object.ID, now time.Time) {
-	r.commit, r.healed, r.turns = commit, map[object.ID]healed{}, map[object.ID]Turn{}
+	r.commit, r.healed, r.done, r.turns = commit, map[object.ID]healed{}, map[object.ID]bool{}, map[object.ID]Turn{}
 	for _, id := range lost {
 		r.turns[id] = Turn{Began: now.Add(-turn), ready: true, commit: commit}
 	}
@@ -120,6 +128,8 @@ func (r *Rollout) Lost(live []Live, now time.Time) map[object.ID]bool {
 		case !ok || l.Pod == nil:
 		case l.Pod.Ready && l.Pod.Ending.IsZero() || now.Before(had.Began):
 			delete(r.turns, l.ID)
+		case had.uid != "" && had.uid == l.UID && l.Pod.Ending.IsZero():
+			delete(r.turns, l.ID) // it was refused, and is the old one
 		case !l.Pod.NodeGone.IsZero():
 			away[l.ID] = true // that is not the commit's fault
 		}

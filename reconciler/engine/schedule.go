@@ -19,7 +19,8 @@ type lane struct {
 	queued  bool // it is in its pool's queue
 
 	mu     sync.Mutex
-	broken map[object.ID]block // what is not applied, and others need
+	broken map[object.ID]block  // what is not applied, and others need
+	stays  map[object.ID]string // what Pods run with that were refused, and why they were
 }
 
 // more tells whether a step of the lane may begin. It goes to the next phase
@@ -67,6 +68,29 @@ func (l *lane) blocked(c Change) error {
 	return nil
 }
 
+// refuse notes that a Pod stays as it was, and with it what it runs with.
+func (l *lane) refuse(pod Change) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stays == nil {
+		l.stays = map[object.ID]string{}
+	}
+	for _, id := range needs(pod.ID) {
+		l.stays[id] = pod.Reason
+	}
+}
+
+// refused says why configuration must not be changed: a worker would connect to
+// a new URL by itself, from the Pod that was to stay as it is.
+func (l *lane) refused(c Change) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if why, ok := l.stays[c.ID]; ok {
+		return fmt.Errorf("it %w, as its Pod was refused: %s", errNotYet, why)
+	}
+	return nil
+}
+
 // What blocks others.
 var (
 	errNotApplied = errors.New("could not be applied")
@@ -100,11 +124,12 @@ type scheduler struct {
 	quick, slow *pool
 	lanes       int // that are not done
 	done        chan *lane
-	take        func(*Change, *lane)
+	take        func(phase int, c *Change, l *lane)
 }
 
-// schedule runs take for every change that has an effect, and waits.
-func schedule(changes []Change, parallel int, take func(*Change, *lane)) {
+// schedule runs take for every change that has an effect, and waits. If it is
+// asked to, it has Pods rehearsed before what they run with is changed.
+func schedule(changes []Change, parallel int, rehearse bool, take func(phase int, c *Change, l *lane)) {
 	s := scheduler{quick: &pool{size: parallel}, done: make(chan *lane), take: take}
 	s.slow = s.quick
 	if parallel > 1 { // one means: one after the other
@@ -112,6 +137,10 @@ func schedule(changes []Change, parallel int, take func(*Change, *lane)) {
 	}
 	var lanes []*lane
 	bySite := map[string]*lane{}
+	var moves map[object.ID]bool
+	if rehearse {
+		moves = moving(changes)
+	}
 	for i := range changes {
 		c := &changes[i]
 		if c.Action == Unchanged {
@@ -125,7 +154,7 @@ func schedule(changes []Change, parallel int, take func(*Change, *lane)) {
 		}
 		switch {
 		case c.Action.effect():
-			l.steps[phaseOf(*c)] = append(l.steps[phaseOf(*c)], c)
+			l.add(c, moves[c.ID])
 		case c.Action == Failed && c.step.Action == "": // one of two, of which the other is used
 		case c.Action == Failed:
 			l.failed(*c, errNotApplied)
@@ -139,6 +168,42 @@ func schedule(changes []Change, parallel int, take func(*Change, *lane)) {
 		}
 	}
 	s.run()
+}
+
+// add adds a step to its phase; moves tells whether it is a Pod that is replaced
+// together with its configuration, or that configuration.
+func (l *lane) add(c *Change, moves bool) {
+	phase := phaseOf(*c)
+	if moves && c.Kind == "Pod" {
+		l.steps[phaseRehearse] = append(l.steps[phaseRehearse], c)
+	} else if moves {
+		phase = phaseMove
+	}
+	l.steps[phase] = append(l.steps[phase], c)
+}
+
+// moving are the Pods that are replaced while they run, and what changes of what
+// they run with.
+func moving(changes []Change) map[object.ID]bool {
+	at := map[object.ID]*Change{}
+	for i := range changes {
+		if c := &changes[i]; c.Action == Configured {
+			at[c.ID] = c
+		}
+	}
+	moves := map[object.ID]bool{}
+	for i := range changes {
+		c := &changes[i]
+		if c.Kind != "Pod" || c.Action != Replaced || c.step.Fenced || !c.goesOn() {
+			continue
+		}
+		for _, id := range needs(c.ID) {
+			if with := at[id]; with != nil && with.Site == c.Site && with.movesCamera() {
+				moves[c.ID], moves[id] = true, true
+			}
+		}
+	}
+	return moves
 }
 
 // run starts steps as long as there are any.
@@ -166,14 +231,14 @@ func (s *scheduler) start(p *pool) {
 		if l == nil {
 			return
 		}
-		c := l.steps[l.phase][0]
-		l.steps[l.phase] = l.steps[l.phase][1:]
+		phase, c := l.phase, l.steps[l.phase][0]
+		l.steps[phase] = l.steps[phase][1:]
 		l.running++
 		p.busy++
 		s.offer(l)
 		go func() {
 			defer func() { s.done <- l }()
-			s.take(c, l)
+			s.take(phase, c, l)
 		}()
 	}
 }

@@ -130,7 +130,13 @@ func (j judge) away(c *status.Camera) bool {
 }
 
 func (j judge) going(c *status.Camera) bool {
-	return !j.pod.Ending.IsZero() && say(c, Restarting, "its Pod was asked to go, and another takes its place")
+	switch {
+	case j.pod.Ending.IsZero():
+		return false
+	case len(j.pod.Finalizers) > 0:
+		return say(c, Restarting, "its Pod was asked to go, and stays until its finalizer is taken away: "+strings.Join(j.pod.Finalizers, ", ")+"; another takes its place then")
+	}
+	return say(c, Restarting, "its Pod was asked to go, and another takes its place")
 }
 
 func (j judge) well(c *status.Camera) bool {

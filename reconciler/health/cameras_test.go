@@ -91,6 +91,10 @@ func TestCameras(t *testing.T) {
 		"mounting":           {want: floats, pod: says("ContainerCreating", ""), state: "noVolume", message: "on Node edge-1, and waits for its volumes"},
 		"evicted":            {want: floats, pod: func(p *cluster.Pod) { p.Phase, p.Reason, p.Message = "Failed", "Evicted", "low on memory" }, state: "ended", message: "Evicted: low on memory"},
 		"asked to go":        {want: floats, pod: func(p *cluster.Pod) { p.Ending, p.Ready = now, true }, state: "restarting"},
+		"held by finalizers": {
+			want: floats, pod: func(p *cluster.Pod) { p.Ending, p.Finalizers = now, []string{"example.com/backup"} },
+			state: "restarting", message: "stays until its finalizer is taken away: example.com/backup",
+		},
 		"not asked yet":      {want: floats, state: "connecting", since: began},
 		"no answer":          {want: floats, answer: &health.Answer{Err: "connection refused"}, state: "starting", message: "connection refused"},
 		"it knows why":       {want: floats, answer: &health.Answer{State: "unauthorized", Message: "401", Since: now}, state: "unauthorized", message: "401", since: now},
