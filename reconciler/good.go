@@ -23,6 +23,8 @@ type target struct {
 	// unknown are broken sites of which it is not known how they last were:
 	// they are kept, and cannot be healed.
 	unknown []string
+	// was is the fleet's uid before this commit, if it has changed it.
+	was string
 }
 
 // lastGood is a commit in which a site was right.
@@ -50,6 +52,9 @@ func (l *loop) keepGood(commit *source.Commit, result *object.Result) {
 func (l *loop) newTarget(commit *source.Commit, result *object.Result) *target {
 	t := &target{commit: commit, result: result, plan: result, good: map[string][]object.Object{}, hashes: map[string]string{}}
 	noted := l.book.now().Good
+	if was := l.book.now().Fleet; was != "" && was != result.Fleet.UID && !result.Broken {
+		t.was = was
+	}
 	if result.Broken {
 		t.plan = nil
 		if l.fleet != nil {

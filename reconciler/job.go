@@ -19,9 +19,8 @@ type job struct {
 	target    *target
 	options   engine.Options
 	suspended bool
-	putOff    map[object.ID]*trouble // objects that failed and wait
-	hands     hands                  // what it has in its hands
-	others    []*job                 // that ran already when it began
+	hands     hands  // what it has in its hands
+	others    []*job // that ran already when it began
 
 	// sites are those that the target has something of, once it was listed.
 	sites map[string]bool
@@ -36,16 +35,17 @@ type job struct {
 type hands struct {
 	mu    sync.Mutex
 	ids   map[object.ID]bool
-	paced bool // some of its steps took a turn, or delete
+	paced bool               // some of its steps took a turn, or delete
+	turns map[object.ID]bool // what it has begun to replace
 }
 
 func (h *hands) take(set engine.ChangeSet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ids = map[object.ID]bool{}
+	h.ids, h.turns = map[object.ID]bool{}, map[object.ID]bool{}
 	for _, c := range set.Changes {
 		if _, ok := c.Step(); ok {
-			h.ids[c.ID] = true
+			h.ids[c.ID], h.turns[c.ID] = true, c.Action == engine.Replaced
 			h.paced = h.paced || needsTurn(c)
 		}
 	}
@@ -63,6 +63,19 @@ func (h *hands) now() (map[object.ID]bool, bool) {
 	return maps.Clone(h.ids), h.paced
 }
 
+// gaveUp tells whether a turn is free that others wait for: who had it has failed,
+// and is put off.
+func (h *hands) gaveUp(set engine.ChangeSet) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	failed, waits := false, false
+	for _, c := range set.Changes {
+		failed = failed || c.Action == engine.Failed && h.turns[c.ID]
+		waits = waits || c.Action == engine.Waiting && c.Tried == engine.Replaced
+	}
+	return failed && waits
+}
+
 // needsTurn tells whether a change takes something away that may be in use:
 // what was planned before counts for how many of these there may be.
 func needsTurn(c engine.Change) bool {
@@ -73,7 +86,7 @@ func needsTurn(c engine.Change) bool {
 func (l *loop) newJob(now time.Time) *job {
 	noted := l.book.now()
 	j := &job{
-		loop: l, target: l.target, began: now, suspended: noted.Suspended != nil, putOff: map[object.ID]*trouble{},
+		loop: l, target: l.target, began: now, suspended: noted.Suspended != nil,
 		others: append([]*job(nil), l.jobs...),
 		options: engine.Options{
 			Commit: l.target.commit.Hash, Approved: noted.Approved, ApproveWith: l.ApproveWith, Base: noted.Base,
@@ -81,11 +94,7 @@ func (l *loop) newJob(now time.Time) *job {
 		},
 	}
 	j.ctx, j.cancel = context.WithCancel(l.ctx)
-	put, _ := l.troubles.notBefore(now)
-	for id := range put {
-		x := *l.troubles[id]
-		j.putOff[id] = &x
-	}
+	j.options.PutOff, _ = l.troubles.putOff(now)
 	return j
 }
 
@@ -127,6 +136,7 @@ func (j *job) run(ctx context.Context) func() {
 		l.Planned(plan)
 	}
 	set := engine.Applier{Cluster: l.Cluster, Parallel: l.Parallel, Done: j.done}.Apply(ctx, plan)
+	j.noteFleet(ctx, set)
 	return j.ended(func() { l.syncDone(j, set) })
 }
 
@@ -154,9 +164,9 @@ func (j *job) done(c engine.Change) {
 	}
 }
 
-// leaveOut takes out of a plan what another sync does, and what failed and has
-// to wait for its next try. A camera that keeps its Pod for now keeps what the
-// Pod runs with, too: a running worker would follow a new URL at once.
+// leaveOut takes out of a plan what another sync does, or keeps from being done
+// for now. A camera that keeps its Pod keeps what the Pod runs with, too: a
+// running worker would follow a new URL at once.
 func (j *job) leaveOut(changes []engine.Change, busy []map[object.ID]bool, paced bool) {
 	keeps := map[object.ID]string{} // what Pods run with, and why they keep it
 	for i := range changes {
@@ -165,12 +175,7 @@ func (j *job) leaveOut(changes []engine.Change, busy []map[object.ID]bool, paced
 			continue
 		}
 		why := ""
-		switch x := j.putOff[c.ID]; {
-		case x != nil && x.why.Action == engine.Failed:
-			why = "it failed; the next try is at " + x.notBefore.UTC().Format(time.TimeOnly) + " UTC"
-		case x != nil:
-			why = c.Reason + "; it was put back again and again, the next time is at " + x.notBefore.UTC().Format(time.TimeOnly) + " UTC"
-		case paced && needsTurn(*c):
+		if paced && needsTurn(*c) {
 			why = "other steps come first"
 		}
 		for _, ids := range busy {
@@ -208,10 +213,24 @@ func (j *job) note(set engine.ChangeSet, lost map[object.ID]bool) {
 			n.Approved = "" // of a commit that is not the newest any more
 		}
 		n.Good, n.Last = j.target.hashes, set.Commit
+		if j.target.plan != nil && n.Fleet == "" {
+			n.Fleet = j.target.plan.Fleet.UID
+		}
 		n.Stopped = stoppedBy(set, lost)
 	})
 	if err != nil {
 		j.loop.Log.Error("what must survive a crash cannot be noted", "error", err)
+	}
+}
+
+// noteFleet notes another uid once the target is equal to a commit with it.
+func (j *job) noteFleet(ctx context.Context, set engine.ChangeSet) {
+	uid := j.target.plan.Fleet.UID
+	if uid == j.loop.book.now().Fleet || ctx.Err() != nil || len(only(set, engine.Failed, engine.Held, engine.Waiting)) > 0 {
+		return
+	}
+	if err := j.loop.book.change(func(n *notes) { n.Fleet = uid }); err != nil {
+		j.loop.Log.Error("the fleet's uid cannot be noted", "error", err)
 	}
 }
 

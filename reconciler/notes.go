@@ -31,6 +31,8 @@ type notes struct {
 	// Last is the commit that the target follows, noted before it is applied:
 	// what to go on with after a restart while a newer one is refused.
 	Last string `json:"last,omitempty"`
+	// Fleet is the uid of the fleet that was applied last without a failure.
+	Fleet string `json:"fleet,omitempty"`
 }
 
 // stopped are the Pods that a commit has replaced, and that did not come back,

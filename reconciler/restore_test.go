@@ -142,7 +142,7 @@ func TestNotedBeforeItIsApplied(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- w.Run(ctx) }()
 	w.at(g)
-	if string(w.notes) != `{"last":"`+commitA+`"}` {
+	if !strings.HasPrefix(string(w.notes), `{"last":"`+commitA+`"`) {
 		t.Errorf("noted: %s", w.notes)
 	}
 	cancel()
@@ -216,5 +216,42 @@ func TestNothingPending(t *testing.T) {
 	w.again(w)
 	if s := w.Status(); s.Pending == nil || s.Pending.Summary != "nothing to change" {
 		t.Errorf("%+v", s.Pending)
+	}
+}
+
+// Somebody changes the uid in fleet.cue: the cause is said, and stays said
+// over a restart, until it is put back.
+func TestUIDChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := Result(Cameras("gate", 2))
+	w.push(commitA, r)
+	w.run()
+	other := Result(Cameras("gate", 2))
+	other.Fleet.UID = "another"
+	w.push(commitB, other)
+	w.note(func() {
+		w.onApply = func(_ context.Context, step engine.Step) error {
+			if w.results[commitB].Fleet.UID == "another" {
+				return errors.New("somebody else's object has this name")
+			}
+			return nil
+		}
+	})
+	w.poll()
+	for range 2 {
+		if s := w.Status(); s.State != status.Failing || len(s.Warnings) != 1 ||
+			!strings.Contains(s.Warnings[0], "the uid in fleet.cue was changed from "+r.Fleet.UID+" to another: put it back") {
+			t.Fatalf("%s %q", s.State, s.Warnings)
+		}
+		w.reset()
+		w.again(w)
+	}
+	w.note(func() { w.onApply = nil })
+	w.push(commitC, r)
+	w.Wake()
+	w.rest()
+	if s := w.Status(); s.State != status.Synced || len(s.Warnings) > 0 {
+		t.Errorf("%s %q", s.State, s.Warnings)
 	}
 }

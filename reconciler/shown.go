@@ -283,6 +283,10 @@ func showCommit(s *status.Status, t *target, sites map[string]bool) {
 	for _, site := range t.result.Sites {
 		s.Sites = append(s.Sites, status.Site{Name: site.Name, Broken: site.Broken, Cameras: len(site.Cameras)})
 	}
+	if t.was != "" {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("the uid in fleet.cue was changed from %s to %s: put it back; "+
+			"what the fleet has belongs to the old uid, and is neither changed nor healed meanwhile", t.was, t.result.Fleet.UID))
+	}
 	for _, w := range t.result.Warnings {
 		s.Warnings = append(s.Warnings, w.Error())
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -194,6 +195,24 @@ gate/north  missing           -  it has no Pod (yet)
 `
 	if b.String() != want {
 		t.Errorf("status is\n%s\nwant\n%s", &b, want)
+	}
+}
+
+// What fails for one reason is said once.
+func TestPrintFailed(t *testing.T) {
+	t.Parallel()
+	var failed []engine.Change
+	for i := range 5 {
+		failed = append(failed, engine.Change{
+			Action: engine.Failed, ID: object.ID{Kind: "Pod", Namespace: "camfleet-gate", Name: fmt.Sprint(i)}, Site: "gate", Camera: fmt.Sprint(i), Reason: "of another fleet",
+		})
+	}
+	failed = append(failed, engine.Change{Action: engine.Failed, ID: object.ID{Kind: "Service", Name: "page"}, Reason: "forbidden"})
+	var b bytes.Buffer
+	printFailed(&b, failed)
+	want := failed[5].String() + "\nfailed: of another fleet\n  5 objects of gate/0, gate/1, gate/2, gate/3, gate/4\n"
+	if b.String() != want {
+		t.Errorf("%s\nwant\n%s", &b, want)
 	}
 }
 

@@ -70,9 +70,7 @@ func printStatus(w io.Writer, s status.Status, format string, colour bool, now t
 	var b strings.Builder
 	printSource(&b, s, now)
 	printProblems(&b, s.Problems)
-	for _, c := range s.Failed {
-		fmt.Fprintln(&b, c.String())
-	}
+	printFailed(&b, s.Failed)
 	printHeld(&b, s.Held)
 	printReasons(&b, "waiting", s.Waiting)
 	for _, h := range s.Health {
@@ -143,6 +141,26 @@ func printNodes(b io.Writer, nodes []status.Node) {
 
 // printHeld says each reason once, and whose cameras it keeps; -o json has every object.
 func printHeld(b io.Writer, held []engine.Change) { printReasons(b, "held", held) }
+
+// manyFailed is how many objects may fail for one reason and still be named each.
+const manyFailed = 3
+
+// printFailed names what failed; when much fails for one reason, that is said once.
+func printFailed(b io.Writer, failed []engine.Change) {
+	of := map[string]int{}
+	for _, c := range failed {
+		of[c.Reason]++
+	}
+	var many []engine.Change
+	for _, c := range failed {
+		if of[c.Reason] > manyFailed {
+			many = append(many, c)
+			continue
+		}
+		fmt.Fprintln(b, c.String())
+	}
+	printReasons(b, "failed", many)
+}
 
 // printReasons is printHeld for changes that something else is the matter with.
 func printReasons(b io.Writer, what string, held []engine.Change) {

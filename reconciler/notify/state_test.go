@@ -39,6 +39,7 @@ func TestFromStatus(t *testing.T) {
 		{"waiting", status.Status{Commit: sha, Waiting: []engine.Change{pod}}, notify.Pending, "1 object waits: camfleet-gate/Pod/camera-north: the node edge-7 is offline since"},
 		{"suspended", status.Status{Commit: sha, Suspended: &status.Suspension{Reason: "audit"}, Held: []engine.Change{pod}}, notify.Pending, "suspended: audit"},
 		{"another commit is held", status.Status{Commit: sha, Unverified: "repository x: commit abcdefabcdef: it is held: it is not signed"}, notify.Success, "applied: 0"},
+		{"another commit is refused", status.Status{Commit: sha, FetchError: "refused", Refused: &status.Refused{Commit: "abcdef", Problems: []object.Problem{problem}}}, notify.Success, "applied: 0"},
 		{"no cluster", status.Status{Commit: sha, TargetError: "the API server does not answer"}, notify.Error, "the API server does not answer"},
 	} {
 		got := notify.FromStatus(c.status)

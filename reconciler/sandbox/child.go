@@ -51,11 +51,19 @@ func child(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	return sendResult(stdout, res)
 }
 
+// enough is the heap from which on memory is worth more than time. 1,000 cameras
+// stay below it. 10,000 took 510 MiB without it, and take 315 MiB with it, for a
+// sixth more of processor time; the time until the result is the same.
+const enough = 256 << 20
+
+// softLimit is from where on the collector works harder: in time before the hard limit.
+func softLimit(memory uint64) int64 { return int64(min(memory/4*3, enough)) }
+
 // limit bounds this process. RLIMIT_DATA is the memory limit that Go's runtime
 // respects: RLIMIT_AS would have to leave room for address space never used.
 func limit(req request) error {
 	debug.SetGCPercent(400) // faster by a third; the soft limit below holds it back
-	debug.SetMemoryLimit(int64(req.Memory / 4 * 3))
+	debug.SetMemoryLimit(softLimit(req.Memory))
 	for _, l := range []struct {
 		resource int
 		max      uint64

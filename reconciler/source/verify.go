@@ -39,6 +39,9 @@ func readSigners(file string) (signers, error) {
 	if s.allowed, err = sshsig.ParseAllowed(content, time.Local); err != nil {
 		return signers{}, fmt.Errorf("reading %s; no commit is accepted without: %w", file, err)
 	}
+	if len(s.allowed.Signers) == 0 { // the commits are not to blame
+		return signers{}, fmt.Errorf("no commit is accepted, because %s lists nobody whose signature counts%s: write NAME ssh-ed25519 AAAA… into it", file, s.ignored())
+	}
 	return s, nil
 }
 

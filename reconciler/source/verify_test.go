@@ -97,8 +97,7 @@ func TestHeldCommits(t *testing.T) {
 		{"signed", signed, listed, "", ""},
 		{"unsigned", plain, listed, source.Unsigned, "it is not signed; sign one on top of it: git config gpg.format ssh"},
 		{"unknown key", signed, "bob " + other.Public(), source.UnknownKey, key.Fingerprint() + ", which "},
-		{"nobody listed", signed, "", source.UnknownKey, key.Fingerprint()},
-		{"a line that is not understood", signed, "alice cert-authority " + key.Public(), source.UnknownKey, "line 1: cert-authority is not supported"},
+		{"a line that is not understood", signed, "alice cert-authority " + key.Public() + "\nbob " + other.Public(), source.UnknownKey, "line 1: cert-authority is not supported"},
 		{"wrong namespace", sourcetest.Signed(plain, key.Sign("file", plain)), listed, source.WrongNamespace, `made for "file"`},
 		{"key for something else", signed, `alice namespaces="file" ` + key.Public(), source.WrongNamespace, "listed for file only"},
 		{"second line allows it", signed, `alice namespaces="file" ` + key.Public() + "\n" + listed, "", ""},
@@ -125,6 +124,40 @@ func TestHeldCommits(t *testing.T) {
 				return
 			}
 			wantHeld(t, s, "", c.cause, c.words)
+		})
+	}
+}
+
+// A list without anybody in it is at fault, and not the commits: they are good
+// once it is mended.
+func TestListOfNobody(t *testing.T) {
+	t.Parallel()
+	key := sourcetest.NewKey(t, "ed25519")
+	repo := sourcetest.NewRepo(t)
+	repo.SignWith(key)
+	hash := repo.Commit("fleet.cue", "1")
+	for name, c := range map[string]struct{ list, words string }{
+		"empty":       {"", "lists nobody"},
+		"comments":    {"# nobody yet\n\n", "lists nobody"},
+		"garbage":     {"\x00\xff\xfe<html>", "line 1: "},
+		"another key": {"-----BEGIN PGP PUBLIC KEY BLOCK-----\n", "line 1: "},
+		"authorities": {"alice cert-authority " + key.Public(), "line 1: cert-authority is not supported"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := allow(t, c.list)
+			s := newSource(t, source.Config{URL: repo.Dir, AllowedSigners: file})
+			for _, f := range []func() (*source.Commit, error){
+				func() (*source.Commit, error) { return s.Fetch(t.Context(), "") },
+				func() (*source.Commit, error) { return s.FetchCommit(t.Context(), hash) },
+			} {
+				got, err := f()
+				var held *source.UnverifiedError
+				if got != nil || err == nil || errors.As(err, &held) || !strings.Contains(err.Error(), file+" lists nobody") || !strings.Contains(err.Error(), c.words) {
+					t.Fatalf("%v, %v", got, err)
+				}
+			}
+			rewrite(t, file, "alice "+key.Public())
+			fetch(t, s, "")
 		})
 	}
 }
