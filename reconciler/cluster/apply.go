@@ -29,20 +29,28 @@ func (c *Cluster) Apply(ctx context.Context, step engine.Step) error {
 	if ns := step.ID().Namespace; ns != "" {
 		t.api = c.Client.Resource(k.resource()).Namespace(ns)
 	}
-	pod := k.Kind == "Pod"
-	switch {
-	case step.Action == engine.Created:
-		return t.create(ctx)
-	case step.Action == engine.Deleted:
+	if step.Action == engine.Deleted {
 		return t.remove(ctx)
-	case step.Action == engine.Replaced && pod:
+	}
+	if err := t.take(ctx, k.Kind == "Pod"); err != nil {
+		return err
+	}
+	t.remember(ctx)
+	return nil
+}
+
+func (t taker) take(ctx context.Context, pod bool) error {
+	switch action := t.step.Action; {
+	case action == engine.Created:
+		return t.create(ctx)
+	case action == engine.Replaced && pod:
 		return t.replace(ctx)
-	case step.Action == engine.Configured && pod:
+	case action == engine.Configured && pod:
 		return t.configurePod(ctx)
-	case step.Action == engine.Replaced || step.Action == engine.Configured:
+	case action == engine.Replaced || action == engine.Configured:
 		return t.configure(ctx)
 	}
-	return fmt.Errorf("%s: %q is no step", step.ID(), step.Action)
+	return fmt.Errorf("%s: %q is no step", t.step.ID(), t.step.Action)
 }
 
 // taker takes one step.
@@ -127,13 +135,9 @@ func (t taker) configure(ctx context.Context) error {
 	if before != nil && before.shared && before.ours { // before we give up what Git has no more
 		t.separate(ctx, nil)
 	}
-	made, err := t.apply(ctx, want, false)
-	if others := takenBy(err); len(others) > 0 {
-		if made, err = t.force(ctx, want, others); err != nil {
-			return err
-		}
-	} else if err != nil {
-		return said("changing it", err)
+	made, err := t.change(ctx, want, before)
+	if err != nil {
+		return err
 	}
 	if before != nil && before.shared {
 		t.separate(ctx, made)
@@ -144,11 +148,35 @@ func (t taker) configure(ctx context.Context) error {
 	return nil
 }
 
+// change applies an object that is there, by force only if others have taken
+// fields of it.
+func (t taker) change(ctx context.Context, want *unstructured.Unstructured, before *entry) (*unstructured.Unstructured, error) {
+	same := t.samePod()
+	if same && before != nil {
+		if err := adaptToOurs(want, before.live.Body); err != nil {
+			return nil, err
+		}
+	}
+	made, err := t.apply(ctx, want, false)
+	if others := takenBy(err); len(others) > 0 {
+		return t.force(ctx, want, others)
+	}
+	if same && apierrors.IsInvalid(err) { // nobody owns what cannot be changed
+		if found, readErr := t.read(ctx, want.GetName()); readErr == nil && adapt(want, found) {
+			made, err = t.apply(ctx, want, false)
+		}
+	}
+	return made, said("changing it", err)
+}
+
 // force applies fields that others manage, too, and says which of them they had changed.
 func (t taker) force(ctx context.Context, want *unstructured.Unstructured, by others, subresources ...string) (*unstructured.Unstructured, error) {
-	changed, err := t.changed(ctx, by)
+	changed, found, err := t.changed(ctx, by)
 	if err != nil {
 		return nil, err
+	}
+	if found != nil && len(subresources) == 0 && t.samePod() {
+		adapt(want, found)
 	}
 	made, err := t.apply(ctx, want, true, subresources...)
 	if err != nil {
@@ -197,19 +225,24 @@ func (t taker) body() (*unstructured.Unstructured, error) {
 	if err := u.UnmarshalJSON(t.step.Want.Body); err != nil {
 		return nil, fmt.Errorf("reading the rendered object: %w", err)
 	}
+	return u, t.own(u)
+}
+
+// own gives a camera's Pod its owner.
+func (t taker) own(u *unstructured.Unstructured) error {
 	if t.step.Want.Kind != "Pod" || t.step.Want.Role != object.RoleCamera {
-		return u, nil
+		return nil
 	}
 	id := t.config()
 	owner := t.watch.get(id)
 	if owner == nil || owner.DeletionTimestamp != nil {
-		return nil, fmt.Errorf("its owner, %s, is not there", id)
+		return fmt.Errorf("its owner, %s, is not there", id)
 	}
 	yes := true
 	u.SetOwnerReferences([]metav1.OwnerReference{{
 		APIVersion: id.APIVersion, Kind: id.Kind, Name: id.Name, UID: owner.UID, Controller: &yes,
 	}})
-	return u, nil
+	return nil
 }
 
 // config is the ConfigMap of a camera's Pod, which owns it.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"encoding/json"
 	"log/slog"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,12 +20,13 @@ import (
 type entry struct {
 	metav1.ObjectMeta // Name, Namespace, UID, ResourceVersion, times of creation and deletion; nothing else
 	live              engine.Live
-	ours              bool      // we have applied it, at least once
-	owner             types.UID // of its controller, "" without one
-	made              bool      // that controller makes objects, and is not a camera's ConfigMap
-	by                string    // who has applied it, unless it is ours
-	shared            bool      // others have applied it, too
-	state             state     // nil for kinds whose status nobody asks for
+	ours              bool            // we have applied it, at least once
+	applied           json.RawMessage // what admission has made live.Body of, if that is noted; see annotationAdmitted
+	owner             types.UID       // of its controller, "" without one
+	made              bool            // that controller makes objects, and is not a camera's ConfigMap
+	by                string          // who has applied it, unless it is ours
+	shared            bool            // others have applied it, too
+	state             state           // nil for kinds whose status nobody asks for
 }
 
 func newEntry(u *unstructured.Unstructured) (*entry, error) {
@@ -52,7 +54,11 @@ func newEntry(u *unstructured.Unstructured) (*entry, error) {
 	if p, ok := e.state.(*podState); ok {
 		e.live.Pod = &p.Pod
 	}
-	e.live.Body, e.ours, err = owned(u)
+	var noted string
+	e.live.Body, noted, e.ours, err = ownedAndNoted(u)
+	if noted != "" {
+		e.applied = restored(e.live.Body, noted)
+	}
 	e.shared = appliedToo(u)
 	if !e.ours {
 		e.by = appliers(u)

@@ -23,9 +23,15 @@ const resizeSubresource = "resize"
 // names the object is always in it; the owner, which we add to a Pod, never is.
 // applied is false when nobody ever applied it in our name.
 func owned(u *unstructured.Unstructured) (body json.RawMessage, applied bool, err error) {
+	body, _, applied, err = ownedAndNoted(u)
+	return body, applied, err
+}
+
+// ownedAndNoted is owned, and what we have noted about it, see annotationAdmitted.
+func ownedAndNoted(u *unstructured.Unstructured) (body json.RawMessage, noted string, applied bool, err error) {
 	fields, err := ours(u)
 	if err != nil {
-		return nil, false, err
+		return nil, "", false, err
 	}
 	out := map[string]any{}
 	if fields != nil {
@@ -36,15 +42,21 @@ func owned(u *unstructured.Unstructured) (body json.RawMessage, applied bool, er
 		metadata = map[string]any{}
 	}
 	delete(metadata, "ownerReferences")
+	if notes, ok := metadata["annotations"].(map[string]any); ok {
+		noted, _ = notes[annotationAdmitted].(string)
+		if delete(notes, annotationAdmitted); noted != "" && len(notes) == 0 {
+			delete(metadata, "annotations")
+		}
+	}
 	metadata["name"] = u.GetName()
 	if ns := u.GetNamespace(); ns != "" {
 		metadata["namespace"] = ns
 	}
 	out["apiVersion"], out["kind"], out["metadata"] = u.GetAPIVersion(), u.GetKind(), metadata
 	if body, err = json.Marshal(out); err != nil {
-		return nil, fields != nil, fmt.Errorf("encoding the fields of %s/%s: %w", u.GetNamespace(), u.GetName(), err)
+		return nil, "", fields != nil, fmt.Errorf("encoding the fields of %s/%s: %w", u.GetNamespace(), u.GetName(), err)
 	}
-	return body, fields != nil, nil
+	return body, noted, fields != nil, nil
 }
 
 // ours are the fields that we applied, to the object and through the

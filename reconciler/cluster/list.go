@@ -26,6 +26,8 @@ func (w *watch) list() []engine.Live {
 		live := e.live
 		if s, ok := w.settled[live.ID]; ok && s.made == string(live.Body) {
 			live.Body = []byte(s.want)
+		} else if e.applied != nil {
+			live.Body = e.applied
 		}
 		live.Unapplied = !e.ours
 		if live.Pod != nil {

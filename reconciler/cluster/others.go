@@ -55,27 +55,26 @@ func (o others) String() string {
 // changed are those of the fields that others have changed. What is still ours
 // is as we left it: the others had only applied the same (kubectl, the same
 // files), and the change is Git's. Of what was never ours, nothing is put back:
-// it is taken over.
-func (t taker) changed(ctx context.Context, by others) (others, error) {
+// it is taken over. found is the object as it is, if it was read.
+func (t taker) changed(ctx context.Context, by others) (out others, found *unstructured.Unstructured, err error) {
 	if _, us := by[manager]; us && len(by) == 1 {
-		return nil, nil // what a subresource applies is kept apart
+		return nil, nil, nil // what a subresource applies is kept apart
 	}
-	found, err := t.read(ctx, t.step.Want.Name)
-	if err != nil {
-		return nil, said("looking who has changed it", err)
+	if found, err = t.read(ctx, t.step.Want.Name); err != nil {
+		return nil, nil, said("looking who has changed it", err)
 	}
 	left, err := paths(found)
 	if err != nil || left == nil {
-		return nil, err
+		return nil, found, err
 	}
-	out := others{}
+	out = others{}
 	for name, fields := range by {
 		fields = slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return left["."+f] })
 		if name != manager && len(fields) > 0 {
 			out[name] = fields
 		}
 	}
-	return out, nil
+	return out, found, nil
 }
 
 // paths are the fields of an object that are ours, as conflicts name them; nil

@@ -22,7 +22,7 @@ func (t taker) configurePod(ctx context.Context) error {
 	switch is, err := sizes(t.step.Live.Body); {
 	case err != nil || len(is) == 0: // nothing of them is ours yet, and they may be as we want them
 		err := t.configure(ctx)
-		if !apierrors.IsInvalid(err) {
+		if err == nil && t.sized(want) || err != nil && !apierrors.IsInvalid(err) {
 			return err
 		}
 	case equality.Semantic.DeepEqual(is, want):
@@ -35,6 +35,16 @@ func (t taker) configurePod(ctx context.Context) error {
 		return nil
 	}
 	return t.configure(ctx)
+}
+
+// sized tells whether the Pod's CPU and memory are ours, and as we want them.
+func (t taker) sized(want map[string]corev1.ResourceRequirements) bool {
+	e := t.watch.get(t.step.Want.ID)
+	if e == nil {
+		return true // it is gone
+	}
+	is, err := sizes(e.live.Body)
+	return err == nil && equality.Semantic.DeepEqual(is, want)
 }
 
 // sizes are the resources of a Pod's containers, by name.
