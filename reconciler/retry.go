@@ -57,14 +57,15 @@ type trouble struct {
 	why engine.Change
 }
 
-// troubles are the objects of the target that give some.
-type troubles map[object.ID]*trouble
+// troubles are the objects of the target that give some. That one cannot be
+// changed does not put off to bring it back when it has gone.
+type troubles map[engine.Try]*trouble
 
-func (t troubles) of(id object.ID, now time.Time) *trouble {
-	x := t[id]
+func (t troubles) of(what engine.Try, now time.Time) *trouble {
+	x := t[what]
 	if x == nil || now.Sub(x.last) > calm+retryMost {
 		x = &trouble{}
-		t[id] = x
+		t[what] = x
 	}
 	x.last = now
 	return x
@@ -92,15 +93,15 @@ func (t troubles) failed(changes []engine.Change, others int, now time.Time) {
 		most = outageMost
 	}
 	for _, c := range changes {
-		x := t.of(c.ID, now)
+		x := t.of(c.Try(), now)
 		x.why = c
 		x.putOff(now, most, spread)
 	}
 }
 
 // healed notes that an object had to be put back.
-func (t troubles) healed(id object.ID, now time.Time) {
-	x := t.of(id, now)
+func (t troubles) healed(what engine.Try, now time.Time) {
+	x := t.of(what, now)
 	kept := x.heals[:0]
 	for _, at := range x.heals {
 		if now.Sub(at) < calm {
@@ -115,23 +116,37 @@ func (t troubles) healed(id object.ID, now time.Time) {
 
 // applied forgets why an object was not applied: it is now.
 func (t troubles) applied(id object.ID) {
-	if x := t[id]; x != nil {
-		x.why = engine.Change{}
+	for _, back := range []bool{false, true} {
+		if x := t[engine.Try{ID: id, Back: back}]; x != nil {
+			x.why = engine.Change{}
+		}
 	}
 }
 
-// notBefore is when each object that is put off may be tried, and the first of
-// those times. What has been calm for long enough is forgotten.
-func (t troubles) notBefore(now time.Time) (map[object.ID]time.Time, alarm) {
+// failedBefore is how a change that waits has failed, if it has.
+func (t troubles) failedBefore(c engine.Change) (engine.Change, bool) {
+	x := t[c.Try()]
+	if c.Action != engine.Waiting || x == nil || x.why.Action != engine.Failed || x.why.Tried != c.Tried {
+		return engine.Change{}, false
+	}
+	return x.why, true
+}
+
+// putOff is what was put off, until when, and the first of those times that is
+// to come. What has been calm for long enough is forgotten.
+func (t troubles) putOff(now time.Time) (map[engine.Try]engine.PutOff, alarm) {
 	var first alarm
-	out := map[object.ID]time.Time{}
-	for id, x := range t {
+	out := map[engine.Try]engine.PutOff{}
+	for what, x := range t {
+		if !x.notBefore.IsZero() {
+			out[what] = engine.PutOff{Until: x.notBefore, Failed: x.why.Action == engine.Failed}
+		}
 		switch {
 		case x.notBefore.After(now):
-			out[id] = x.notBefore
 			first.by(x.notBefore)
 		case now.Sub(x.last) > calm && x.why.Action == "":
-			delete(t, id)
+			delete(t, what)
+			delete(out, what)
 		}
 	}
 	return out, first

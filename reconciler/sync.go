@@ -3,7 +3,6 @@ package reconciler
 import (
 	"time"
 
-	"camfleet.dev/compiler/object"
 	"camfleet.dev/reconciler/engine"
 )
 
@@ -109,11 +108,14 @@ func (l *loop) syncDone(j *job, set engine.ChangeSet) {
 	} else {
 		l.metrics.synced(now, set, l.took, len(healed))
 	}
-	put, first := l.troubles.notBefore(now)
-	failed := l.failures(set, put)
+	_, first := l.troubles.putOff(now)
+	failed := l.failures(set)
 	l.failed = len(failed) > 0
 	if !j.suspended {
 		l.plannedNext(now, first, set.Again)
+		if j.hands.gaveUp(set) {
+			l.sync.by(now)
+		}
 	}
 	if len(j.others) > 0 && len(effects(set))+len(only(set, engine.Failed)) == 0 {
 		return // it found nothing to do beside the others, who will say how things are
@@ -157,8 +159,8 @@ func (l *loop) learn(j *job, set engine.ChangeSet, now time.Time) []engine.Chang
 		case engine.Created, engine.Configured, engine.Replaced:
 			if l.right[c.ID] && !(c.Action == engine.Replaced && needsTurn(c)) {
 				healed = append(healed, c)
-				if c.Kind != "Pod" { // the rollout puts Pods off
-					l.troubles.healed(c.ID, now)
+				if c.Kind != "Pod" || c.Action == engine.Configured { // the rollout puts Pods off that are made anew
+					l.troubles.healed(c.Try(), now)
 				}
 			}
 			l.right[c.ID] = true
@@ -177,16 +179,13 @@ func (l *loop) learn(j *job, set engine.ChangeSet, now time.Time) []engine.Chang
 }
 
 // failures are the changes that failed: in this sync, or before and now put off.
-func (l *loop) failures(set engine.ChangeSet, put map[object.ID]time.Time) []engine.Change {
+func (l *loop) failures(set engine.ChangeSet) []engine.Change {
 	var out []engine.Change
 	for _, c := range set.Changes {
-		x := l.troubles[c.ID]
-		_, waits := put[c.ID]
-		switch {
-		case c.Action == engine.Failed:
+		if c.Action == engine.Failed {
 			out = append(out, c)
-		case c.Action == engine.Waiting && waits && x != nil && x.why.Action == engine.Failed:
-			out = append(out, x.why)
+		} else if before, ok := l.troubles.failedBefore(c); ok {
+			out = append(out, before)
 		}
 	}
 	return out

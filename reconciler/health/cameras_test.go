@@ -87,10 +87,10 @@ func TestCameras(t *testing.T) {
 		"crashing": {want: floats, pod: func(p *cluster.Pod) {
 			p.Reason, p.Message, p.Restarts = "CrashLoopBackOff", "back-off 5m0s; it ended with OOMKilled, exit code 137", 9
 		}, state: "crashing", message: "ended 9 times and is started again: back-off 5m0s; it ended with OOMKilled"},
-		"no Secret key":      {want: floats, pod: says("CreateContainerConfigError", "secret \"north\" not found"), state: "crashing", message: "cannot be started: CreateContainerConfigError: secret"},
-		"mounting":           {want: floats, pod: says("ContainerCreating", ""), state: "noVolume", message: "on Node edge-1, and waits for its volumes"},
-		"evicted":            {want: floats, pod: func(p *cluster.Pod) { p.Phase, p.Reason, p.Message = "Failed", "Evicted", "low on memory" }, state: "ended", message: "Evicted: low on memory"},
-		"asked to go":        {want: floats, pod: func(p *cluster.Pod) { p.Ending, p.Ready = now, true }, state: "restarting"},
+		"no Secret key": {want: floats, pod: says("CreateContainerConfigError", "secret \"north\" not found"), state: "crashing", message: "cannot be started: CreateContainerConfigError: secret"},
+		"mounting":      {want: floats, pod: says("ContainerCreating", ""), state: "noVolume", message: "on Node edge-1, and waits for its volumes"},
+		"evicted":       {want: floats, pod: func(p *cluster.Pod) { p.Phase, p.Reason, p.Message = "Failed", "Evicted", "low on memory" }, state: "ended", message: "Evicted: low on memory"},
+		"asked to go":   {want: floats, pod: func(p *cluster.Pod) { p.Ending, p.Ready = now, true }, state: "restarting"},
 		"held by finalizers": {
 			want: floats, pod: func(p *cluster.Pod) { p.Ending, p.Finalizers = now, []string{"example.com/backup"} },
 			state: "restarting", message: "stays until its finalizer is taken away: example.com/backup",
