@@ -6,6 +6,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"camfleet.dev/reconciler/engine"
 )
 
 // Most of a Pod cannot be changed: of its spec, the images can, tolerations may
@@ -15,10 +17,10 @@ import (
 // sake of an image that admission has chosen.
 
 // samePod tells whether the step is about a Pod that was made from the wanted
-// spec. What differs in it, apart from CPU and memory, Git has not changed.
+// spec: any other one would be replaced. What differs in it, apart from CPU and
+// memory, Git has not changed.
 func (t taker) samePod() bool {
-	want, live := t.step.Want, t.step.Live
-	return want.Kind == "Pod" && live != nil && want.Hash != "" && want.Hash == live.Hash
+	return t.step.Action == engine.Configured && t.step.Want.Kind == "Pod" && t.step.Want.Hash != ""
 }
 
 // adaptToOurs adapts a wanted Pod to those of our fields that the live one still

@@ -28,22 +28,22 @@ const annotationAdmitted = "camfleet.dev/admitted"
 // process only.
 const longestNote = 16 << 10
 
-// note says what we had applied in place of some fields, as long as our fields
-// stand just as they were made of it.
-type note struct {
-	Made string   `json:"made"` // digest of our fields as they stood then
-	Was  []change `json:"was"`
-}
-
-// change is one field: as we had applied it, or, without a value, not applied at all.
+// change is one field: as we had applied it (without a value: not at all), as
+// long as it stands as it was made of that.
 type change struct {
 	Path  []string        `json:"path"`
+	Made  string          `json:"made,omitempty"` // digest of what stands there; "" when nothing does
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
-func digest(body []byte) string {
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:12])
+// digest is "" of what is not there.
+func digest(v any, there bool) string {
+	raw, err := json.Marshal(v)
+	if err != nil || !there {
+		return ""
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
 }
 
 // noteOf is the note that turns made back into want; "" when there is nothing
@@ -54,11 +54,14 @@ func noteOf(made, want []byte) string {
 	if errA != nil || errB != nil {
 		return ""
 	}
-	n := note{Made: digest(made), Was: changes(nil, nil, a, b)}
-	if len(n.Was) == 0 {
+	all := changes(nil, nil, a, b)
+	if len(all) == 0 {
 		return ""
 	}
-	text, err := json.Marshal(n)
+	for i, c := range all {
+		all[i].Made = digest(at(a, c.Path))
+	}
+	text, err := json.Marshal(all)
 	if err != nil || len(text) > longestNote {
 		return ""
 	}
@@ -69,31 +72,55 @@ func noteOf(made, want []byte) string {
 	return string(text)
 }
 
-// restored is what we had applied, by a note; nil when the note is not about
-// these fields as they stand.
+// restored is what we had applied, by a note; nil when nothing stands as it was noted.
 func restored(made []byte, text string) json.RawMessage {
-	var n note
-	if json.Unmarshal([]byte(text), &n) != nil || n.Made != digest(made) {
+	var all []change
+	if json.Unmarshal([]byte(text), &all) != nil {
 		return nil
 	}
 	v, err := decodeExact(made)
 	if err != nil {
 		return nil
 	}
-	for _, c := range n.Was {
+	some := false
+	for _, c := range all {
 		var value any
 		if c.Value != nil {
 			if value, err = decodeExact(c.Value); err != nil {
 				return nil
 			}
 		}
-		v = put(v, c.Path, value, c.Value == nil)
+		if digest(at(v, c.Path)) == c.Made {
+			v, some = put(v, c.Path, value, c.Value == nil), true
+		}
+	}
+	if !some {
+		return nil
 	}
 	out, err := json.Marshal(v)
 	if err != nil {
 		return nil
 	}
 	return out
+}
+
+// at is the field at path, if there is one.
+func at(v any, path []string) (any, bool) {
+	for _, key := range path {
+		there := false
+		switch is := v.(type) {
+		case map[string]any:
+			v, there = is[key]
+		case []any:
+			if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(is) {
+				v, there = is[i], true
+			}
+		}
+		if !there {
+			return nil, false
+		}
+	}
+	return v, true
 }
 
 // changes appends what leads from made to want.
@@ -105,16 +132,16 @@ func changes(out []change, path []string, made, want any) []change {
 			break
 		}
 		for _, key := range keysOf(made, want) {
-			at := append(slices.Clone(path), key)
+			field := append(slices.Clone(path), key)
 			is, had := made[key]
 			should, has := want[key]
 			switch {
 			case !has:
-				out = append(out, change{Path: at})
+				out = append(out, change{Path: field})
 			case !had:
-				out = append(out, changed(at, should))
+				out = append(out, changed(field, should))
 			default:
-				out = changes(out, at, is, should)
+				out = changes(out, field, is, should)
 			}
 		}
 		return out

@@ -130,6 +130,16 @@ func TestImageFromMirror(t *testing.T) {
 	if after.GetUID() != before.GetUID() || imageOf(after) != imageOf(before) || after.GetLabels()["example.com/a"] != "b" {
 		t.Errorf("it has %s and %v", imageOf(after), after.GetLabels())
 	}
+	// And one whose hash somebody has changed.
+	patch = []byte(`{"metadata":{"annotations":{"` + object.AnnotationHash + `":"x"}}}`)
+	if _, err := w.api(id).Patch(t.Context(), id.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "kubectl-edit"}); err != nil {
+		t.Fatal(err)
+	}
+	w.restart()
+	w.mustSync(r)
+	if after = w.see(id.Kind, id.Name); after.GetUID() != before.GetUID() || imageOf(after) != imageOf(before) {
+		t.Errorf("after its hash was changed, it has %s; another Pod: %t", imageOf(after), after.GetUID() != before.GetUID())
+	}
 	patch = []byte(`{"spec":{"containers":[{"name":"rtsp2hls","image":"theirs:1"}]}}`)
 	if _, err := w.api(id).Patch(t.Context(), id.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: "kubectl-set"}); err != nil {
 		t.Fatal(err)
