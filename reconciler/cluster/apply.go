@@ -17,17 +17,9 @@ import (
 // Apply implements engine.Cluster. It may be called from several goroutines,
 // for different objects, after a List.
 func (c *Cluster) Apply(ctx context.Context, step engine.Step) error {
-	w := c.current()
-	if w == nil {
-		return fmt.Errorf("applying %s: nothing was listed yet", step.ID())
-	}
-	k, err := kind(c.kinds(), step.ID())
+	t, k, err := c.taker(step)
 	if err != nil {
 		return err
-	}
-	t := taker{Cluster: c, watch: w, step: step, api: c.Client.Resource(k.resource())}
-	if ns := step.ID().Namespace; ns != "" {
-		t.api = c.Client.Resource(k.resource()).Namespace(ns)
 	}
 	if step.Action == engine.Deleted {
 		return t.remove(ctx)
