@@ -85,7 +85,7 @@ func applied(s status.Status) status.Condition {
 	case s.TargetError != "":
 		return no("TargetUnreadable", s.TargetError)
 	case len(s.Failed) > 0:
-		return no("ObjectsFailed", fmt.Sprintf("%d objects; the first is %s: %s", len(s.Failed), s.Failed[0].ID, s.Failed[0].Reason))
+		return no("ObjectsFailed", fmt.Sprintf("%s; the first is %s: %s", number(len(s.Failed), "object"), s.Failed[0].ID, s.Failed[0].Reason))
 	case len(s.Held) > 0:
 		return no("Held", fmt.Sprintf("%s; the first is %s: %s", status.HeldWords(s.Held), s.Held[0].ID, s.Held[0].Reason))
 	case s.Pending != nil:
@@ -95,7 +95,7 @@ func applied(s status.Status) status.Condition {
 	case len(s.Problems) > 0:
 		return no("Problems", "what the problems touch is as it was")
 	case len(s.Waiting) > 0:
-		return no("Waiting", fmt.Sprintf("%d objects; the first is %s: %s", len(s.Waiting), s.Waiting[0].ID, s.Waiting[0].Reason))
+		return no("Waiting", fmt.Sprintf("%s; the first is %s: %s", number(len(s.Waiting), "object"), s.Waiting[0].ID, s.Waiting[0].Reason))
 	}
 	return condition(condApplied, isTrue, "Synced", "")
 }

@@ -33,7 +33,7 @@ func TestConditions(t *testing.T) {
 		"unreadable": {func(s *status.Status) { s.TargetError = "403" }, "Applied False TargetUnreadable", "403"},
 		"failed":     {func(s *status.Status) { s.Failed = change }, "Applied False ObjectsFailed", "n/Pod/a: why"},
 		"held":       {func(s *status.Status) { s.Held = change }, "Applied False Held", "why"},
-		"waiting":    {func(s *status.Status) { s.Waiting = change }, "Applied False Waiting", "1 objects; the first is n/Pod/a: why"},
+		"waiting":    {func(s *status.Status) { s.Waiting = change }, "Applied False Waiting", "1 object; the first is n/Pod/a: why"},
 		"applying":   {func(s *status.Status) { s.Pending = &status.Pending{Commit: "d", Summary: "3 created"} }, "Applied False Applying", "commit d: 3 created"},
 		"cameras":    {func(s *status.Status) { s.Cameras[0].State = "stale" }, "Healthy False Cameras", "1 of 2 cameras"},
 		"nodes":      {func(s *status.Status) { s.Nodes = []status.Node{{Ready: true}, {Missing: true, Ready: true}} }, "Healthy False Nodes", "1 of 2 nodes"},
