@@ -149,6 +149,7 @@ func TestGitFaults(t *testing.T) {
 	f.watched, f.claims = w.Pods(), f.volumes()
 	delete(f.watched, healed)
 
+	f.deposed()
 	for _, fault := range faults(other) {
 		fault.do(f)
 		f.says(fault.name, fault.words...)
@@ -164,6 +165,33 @@ func TestGitFaults(t *testing.T) {
 	f.away()
 	f.rewritten()
 	f.Stop()
+}
+
+// deposed takes the lease away for a moment: no camera is said to be missing
+// before the cluster was listed again, and nothing to be well that nobody knows.
+func (f *faulty) deposed() {
+	f.World.Helper()
+	stolen := fmt.Sprintf(`{"spec":{"holderIdentity":"somebody","renewTime":%q}}`, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"))
+	f.Kubectl("patch", "lease", "-n", "camfleet-system", "camfleet", "--type", "merge", "-p", stolen)
+	f.Eventually("it leads again", 30*time.Second, func() error {
+		s, err := f.Status()
+		if err != nil {
+			return err
+		}
+		for _, c := range s.Cameras {
+			if c.State == "missing" {
+				f.World.Errorf("%s/%s is said to be missing", c.Site, c.Name)
+			}
+		}
+		if s.State == status.Synced && len(s.Cameras) != 3 {
+			f.World.Errorf("it is said to be synced with %d cameras", len(s.Cameras))
+		}
+		if log := f.Log(); strings.Count(log, "this replica leads") < 2 || s.Commit != f.good || s.State != status.Synced {
+			return fmt.Errorf("%s at %.12s", s.State, s.Commit)
+		}
+		return nil
+	})
+	f.untouched("deposed")
 }
 
 // away moves the repository away, and its branch.

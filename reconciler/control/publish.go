@@ -33,7 +33,7 @@ func (d *Desk) latest() *status.Status {
 // it has tried to, after which there is a pause, and whether it is still to be written.
 func (d *Desk) report(ctx context.Context) (tried, left bool) {
 	newest := d.latest()
-	if newest == nil || newest.State == status.Starting && d.written != "" {
+	if newest == nil || d.written != "" && vague(newest) {
 		return false, false // what was reported before says more
 	}
 	s := *newest
@@ -57,6 +57,12 @@ func (d *Desk) report(ctx context.Context) (tried, left bool) {
 	}
 	d.written, d.matter = text, d.mattersOf(newest)
 	return true, false
+}
+
+// vague tells whether a status says nothing yet: its reconciler has just begun,
+// and has found nothing to do so far.
+func vague(s *status.Status) bool {
+	return s.State == status.Starting && (s.Pending == nil || len(s.Pending.Changes) == 0)
 }
 
 // news is what is new when it changes, as text. The times of the last look at

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"camfleet.dev/reconciler/engine"
 	"camfleet.dev/reconciler/status"
 )
 
@@ -69,7 +70,7 @@ func TestStartingSaysNothing(t *testing.T) {
 	w.until("a commit is written", func() bool { return w.status().Commit == commitA })
 	stop()
 	again, _ := w.desk(w.client, &fake{})
-	again.Publish(status.Status{State: status.Starting})
+	again.Publish(status.Status{State: status.Starting, Pending: &status.Pending{Commit: commitA, Summary: "36 unchanged"}})
 	w.until("it is taken up", func() bool { return len(again.offered) == 0 })
 	failing := status.Status{State: status.Failing, FetchError: "no route to host"}
 	again.Publish(failing)
@@ -80,4 +81,6 @@ func TestStartingSaysNothing(t *testing.T) {
 		}
 		return s.State == status.Failing
 	})
+	again.Publish(status.Status{State: status.Starting, Pending: &status.Pending{Commit: commitB, Changes: []engine.Change{{Action: engine.Created}}}})
+	w.until("what is being applied is written", func() bool { return w.status().Pending != nil })
 }
