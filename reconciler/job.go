@@ -71,7 +71,7 @@ func (h *hands) gaveUp(set engine.ChangeSet) bool {
 	failed, waits := false, false
 	for _, c := range set.Changes {
 		failed = failed || c.Action == engine.Failed && h.turns[c.ID]
-		waits = waits || c.Action == engine.Waiting && c.Tried == engine.Replaced
+		waits = waits || c.InTurn()
 	}
 	return failed && waits
 }

@@ -61,7 +61,7 @@ type loop struct {
 	troubles troubles
 	rollout  rollout
 	right    map[object.ID]bool // objects that were as the target says
-	failed   bool               // the last sync had failures
+	failed   bool               // the last sync had failures, and nobody waits for a turn
 	logged   string             // what was last said of a sync
 	settled  string             // the commit of which it was said that all is as it says
 	heldTold map[object.ID]string

@@ -98,6 +98,41 @@ func TestRefusedReplacementFreesItsTurn(t *testing.T) {
 	}
 }
 
+// Whoever applies once gets all that can be had: the turns of the others come,
+// although one was refused.
+func TestOnceGoesOnAfterARefusal(t *testing.T) {
+	t.Parallel()
+	cameras := Cameras("gate", 4)
+	w := recording(t, cameras, func(s engine.Step) bool { return s.Action == engine.Replaced && s.Live.Camera == "c1" })
+	w.stop()
+	<-w.done
+	w.reset()
+	w.push(commitB, Result(restarted(cameras)))
+	done := make(chan error)
+	go func() {
+		_, err := w.Once(t.Context())
+		done <- err
+	}()
+	for range 1000 {
+		select {
+		case err := <-done:
+			if w.replaced() != 3 || err == nil || !strings.Contains(err.Error(), "could not be applied") {
+				t.Errorf("%d were replaced, error %v", w.replaced(), err)
+			}
+			return
+		default:
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if w.clock.Waiting(ctx, 1) == nil {
+			w.record(cameras)
+			w.clock.Advance(5 * time.Second)
+			w.Changed()
+		}
+		cancel()
+	}
+	t.Error("it does not end")
+}
+
 // That a Pod cannot be replaced does not keep one from being made when somebody
 // deletes it. A Pod that cannot be made is put off as ever.
 func TestDeletedAfterRefusals(t *testing.T) {

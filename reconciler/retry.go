@@ -114,10 +114,17 @@ func (t troubles) healed(what engine.Try, now time.Time) {
 	}
 }
 
-// applied forgets why an object was not applied: it is now.
-func (t troubles) applied(id object.ID) {
+// applied forgets why an object was not applied: it is now. What is right without
+// the try that is put off is put off no more.
+func (t troubles) applied(id object.ID, now time.Time) {
 	for _, back := range []bool{false, true} {
-		if x := t[engine.Try{ID: id, Back: back}]; x != nil {
+		what := engine.Try{ID: id, Back: back}
+		x := t[what]
+		switch {
+		case x == nil || x.why.Action == "":
+		case x.notBefore.After(now):
+			delete(t, what)
+		default:
 			x.why = engine.Change{}
 		}
 	}

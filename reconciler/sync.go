@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"slices"
 	"time"
 
 	"camfleet.dev/reconciler/engine"
@@ -110,7 +111,7 @@ func (l *loop) syncDone(j *job, set engine.ChangeSet) {
 	}
 	_, first := l.troubles.putOff(now)
 	failed := l.failures(set)
-	l.failed = len(failed) > 0
+	l.failed = len(failed) > 0 && !slices.ContainsFunc(set.Changes, engine.Change.InTurn)
 	if !j.suspended {
 		l.plannedNext(now, first, set.Again)
 		if j.hands.gaveUp(set) {
@@ -164,10 +165,10 @@ func (l *loop) learn(j *job, set engine.ChangeSet, now time.Time) []engine.Chang
 				}
 			}
 			l.right[c.ID] = true
-			l.troubles.applied(c.ID)
+			l.troubles.applied(c.ID, now)
 		case engine.Unchanged:
 			l.right[c.ID] = true
-			l.troubles.applied(c.ID)
+			l.troubles.applied(c.ID, now)
 		case engine.Deleted:
 			delete(l.right, c.ID)
 		}

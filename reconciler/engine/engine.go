@@ -146,10 +146,14 @@ type Change struct {
 
 	step Step
 	heal bool // nothing has changed in Git: it failed, or was taken away
+	turn bool // it waits for its turn
 }
 
 // Step is the effect that the change stands for, and whether it has one.
 func (c Change) Step() (Step, bool) { return c.step, c.Action.effect() }
+
+// InTurn tells whether a change waits for its turn: others are replaced before it.
+func (c Change) InTurn() bool { return c.turn }
 
 // ChangeSet is what a commit changes. The log, the terminal, the status API
 // and the tests all render this one value.

@@ -32,7 +32,8 @@ type history struct {
 	drained map[string]bool
 	off     map[object.ID]bool // cameras that are switched off: their Pods run, and are not ready
 	dark    map[object.ID]dark
-	stable  bool // nothing happens any more
+	refused map[object.ID]bool // Pods, in this round
+	stable  bool               // nothing happens any more
 }
 
 // dark is a camera that we have taken away while it recorded.
@@ -197,11 +198,23 @@ func (h *history) change() {
 // Apply checks each step before it is taken.
 func (h *history) Apply(ctx context.Context, step engine.Step) error {
 	h.check(step)
+	if id := step.ID(); id.Kind == "ConfigMap" && step.Action == engine.Configured && h.refused[podID(step.Want.Site, step.Want.Camera)] {
+		h.Errorf("seed %d: %s is changed, and its Pod was refused", h.seed, id)
+	}
 	err := h.m.Apply(ctx, step)
 	if step.Action == engine.Replaced && step.Live.Pod.Ready && !slices.ContainsFunc(h.pods(), func(l engine.Live) bool { return l.UID == step.Live.UID }) {
 		h.dark[step.ID()] = dark{h.now, step.Live.Site, step.Live.Pod.Node}
 	}
 	return err
+}
+
+// Rehearse refuses a Pod now and then.
+func (h *history) Rehearse(_ context.Context, step engine.Step) error {
+	if !h.stable && h.rnd.IntN(8) == 0 {
+		h.refused[step.ID()] = true
+		return fmt.Errorf("%s is refused", step.ID())
+	}
+	return nil
 }
 
 func (h *history) List(ctx context.Context, fleet string) ([]engine.Live, error) {
@@ -265,7 +278,7 @@ func (h *history) sync(o engine.Options) engine.ChangeSet {
 		return None
 	}
 	defer func() { h.m.Fail = nil }()
-	h.onNode = map[string]int{}
+	h.onNode, h.refused = map[string]int{}, map[object.ID]bool{}
 	for _, l := range h.pods() {
 		h.onNode[l.Pod.Node]++
 	}

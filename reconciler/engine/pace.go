@@ -58,6 +58,7 @@ func (p *planner) pace() {
 		if g := busy(share, site, node, all); g != nil {
 			p.wake(g.free)
 			*c = c.wait(g.reason())
+			c.turn = true
 			p.keepsConfig(c.ID, Waiting, c.Reason)
 			continue
 		}
