@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -187,12 +185,7 @@ func (p *Process) applied(path string, done func(body string) bool) time.Duratio
 // raw reads an object as the administrator; "" when there is none.
 func (w *World) raw(path string) string {
 	w.Helper()
-	req, err := http.NewRequestWithContext(w.Context(), http.MethodGet, w.API.Host+path, nil)
-	if err != nil {
-		w.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+w.API.AdminToken)
-	resp, err := w.client().Do(req)
+	resp, err := w.request(http.MethodGet, path, "", "")
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -202,16 +195,6 @@ func (w *World) raw(path string) string {
 		return ""
 	}
 	return string(body)
-}
-
-// client trusts the API server, and keeps its connection.
-func (w *World) client() *http.Client {
-	if w.admin == nil {
-		roots := x509.NewCertPool()
-		roots.AppendCertsFromPEM(w.API.CA)
-		w.admin = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
-	}
-	return w.admin
 }
 
 func uid(body string) string {
@@ -281,10 +264,13 @@ func quiet(w *World, out *table) {
 	writes, reads := 0, 0
 	for _, req := range proxy.Requests() {
 		switch {
-		case req.Effect():
+		case req.Lease() || req.Watch():
+		case req.Write():
 			writes++
-		case req.Method == http.MethodGet && !req.Watch() && !strings.Contains(req.Path, "/leases"):
+			w.Logf("an unchanged cycle asks for %s", req)
+		default:
 			reads++
+			w.Logf("an unchanged cycle asks for %s", req)
 		}
 	}
 	out.row("unchanged: writes, GETs in 20 cycles (leases apart)", fmt.Sprintf("%d, %d", writes, reads), "", "")

@@ -34,7 +34,7 @@ func (w *World) Reconcile(args ...string) *Process {
 		"reconcile", w.URL(), "--cluster", Cluster, "--kubeconfig", w.Kubeconfig, "--listen", "127.0.0.1:0", "--address-file", port,
 		"--log-format", "text", "--poll", "1s",
 	}, args...)...)
-	p.cmd.Env = append(os.Environ(), "POD_NAMESPACE=camfleet-system")
+	p.cmd.Env = append(os.Environ(), "POD_NAMESPACE=camfleet-system", "POD_NAME="+w.PodName)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

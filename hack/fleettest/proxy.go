@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -26,13 +27,30 @@ type Proxy struct {
 	// no lease, event or report), before it is handed on and after it was answered.
 	before, after func(n int, r Request)
 	refuse        func(n int, r Request) int // an HTTP status instead of an answer, or 0
+	each          func(r Request, answered bool) (lost bool)
 }
 
 // Request is one request to the API server.
 type Request struct{ Method, Path, Query string }
 
+func request(r *http.Request) Request { return Request{r.Method, r.URL.Path, r.URL.RawQuery} }
+
 // String is how a request is shown.
 func (r Request) String() string { return r.Method + " " + r.Path }
+
+// Call is what is asked of which object: "PATCH pods camera-c0". What has no name
+// yet is the namespace's.
+func (r Request) Call() string {
+	_, path, found := strings.Cut(r.Path, "/namespaces/")
+	parts := strings.Split(path, "/")
+	if !found || len(parts) < 2 {
+		return r.Method + " " + r.Path
+	}
+	if parts = parts[1:]; len(parts) == 1 {
+		return r.Method + " " + parts[0]
+	}
+	return r.Method + " " + strings.Join(parts, " ")
+}
 
 // Watch tells whether it is an informer's: a list of a whole kind, or a watch.
 func (r Request) Watch() bool {
@@ -46,6 +64,31 @@ func (r Request) Effect() bool {
 	return r.Method != http.MethodGet && !strings.Contains(r.Path, "/events") && !strings.Contains(r.Path, "/leases") &&
 		!strings.Contains(r.Path, "/namespaces/camfleet-system/")
 }
+
+// Write tells whether it changes anything at all, or tries to.
+func (r Request) Write() bool { return r.Method != http.MethodGet }
+
+// Lease tells whether it is about who leads.
+func (r Request) Lease() bool { return strings.Contains(r.Path, "/leases") }
+
+// Each sets what is told of every request that writes, until the next Reset:
+// before it is handed on, and once it was answered, before the reconciler knows.
+// What is lost then is not handed on, and not answered.
+func (p *Proxy) Each(f func(r Request, answered bool) (lost bool)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.each = f
+}
+
+// lost asks Each.
+func (p *Proxy) lost(r Request, answered bool) bool {
+	p.mu.Lock()
+	each := p.each
+	p.mu.Unlock()
+	return each != nil && r.Write() && each(r, answered)
+}
+
+var errLost = errors.New("lost by the test")
 
 // NewProxy starts a proxy before the world's API server.
 func (w *World) NewProxy() *Proxy {
@@ -63,6 +106,15 @@ func (w *World) NewProxy() *Proxy {
 	p := &Proxy{}
 	forward := httputil.NewSingleHostReverseProxy(server)
 	forward.FlushInterval = -1 // watches
+	forward.ModifyResponse = func(resp *http.Response) error {
+		if p.lost(request(resp.Request), true) {
+			return errLost
+		}
+		return nil
+	}
+	forward.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) {
+		panic(http.ErrAbortHandler) // no answer at all
+	}
 	forward.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 	s := httptest.NewUnstartedServer(p.handler(forward))
 	s.EnableHTTP2 = true
@@ -81,11 +133,14 @@ func (w *World) NewProxy() *Proxy {
 
 func (p *Proxy) handler(forward http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r := Request{req.Method, req.URL.Path, req.URL.RawQuery}
+		r := request(req)
 		n, refuse := p.count(r)
 		if refuse != 0 {
 			http.Error(w, "refused by the test", refuse)
 			return
+		}
+		if p.lost(r, false) {
+			panic(http.ErrAbortHandler)
 		}
 		forward.ServeHTTP(w, req)
 		p.mu.Lock()
@@ -130,7 +185,7 @@ func (p *Proxy) Requests() []Request {
 func (p *Proxy) Reset(before, after func(n int, r Request), refuse func(n int, r Request) int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.requests, p.before, p.after, p.refuse = nil, before, after, refuse
+	p.requests, p.before, p.after, p.refuse, p.each = nil, before, after, refuse, nil
 }
 
 // tokenOf reads the bearer token of a kubeconfig that cptest has written.

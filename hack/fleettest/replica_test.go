@@ -2,6 +2,7 @@ package fleettest
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -10,6 +11,14 @@ import (
 	"camfleet.dev/hack/cptest"
 	"camfleet.dev/reconciler/status"
 )
+
+// pinned is a site whose cameras wait for an edge that is not there: nothing but
+// the reconciler touches their Pods.
+func pinned(rollout map[string]string) string {
+	lines := regexp.MustCompile("(?m)(url: .*)$").ReplaceAllString(cameras(rollout), `{edge: "absent", $1}`)
+	return strings.Replace(SiteWith("gate", lines), "\tcameras: {",
+		"\tedges: absent: {arch: \"amd64\", capacity: {cpu: \"4\", memory: \"8Gi\"}}\n\tcameras: {", 1)
+}
 
 // replica is one of two reconcilers, with its own way to the API server.
 type replica struct {
@@ -59,7 +68,7 @@ func TestTwoReplicas(t *testing.T) {
 	second := w.replica()
 	first.Synced(w.Repo.Commit(SiteFile("gate"), pinned(rollouts[0])), time.Minute)
 	second.Wait("the standby answers with what the leader says", 15*time.Second, func(s status.Status) bool {
-		return len(s.Sites) == 1 && s.Sites[0].Cameras == 3
+		return len(s.Sites) == 1 && s.Sites[0].Cameras == len(rollouts[0])
 	})
 	if e := second.effects(); len(e) > 0 {
 		t.Errorf("the standby wrote: %s", e)
@@ -78,7 +87,7 @@ func TestTwoReplicas(t *testing.T) {
 	second.proxy.Reset(nil, nil, nil)
 	w.leads(third)
 	third.Synced(w.Repo.Commit(SiteFile("gate"), pinned(rollouts[0])), time.Minute)
-	w.Repo.Commit(SiteFile("gate"), pinned(map[string]string{"stays": "stays", "moves": "again", "even": "even"}))
+	w.Repo.Commit(SiteFile("gate"), pinned(map[string]string{"stays": "stays", "first": "again", "second": "old", "even": "even"}))
 	if err := syscall.Kill(second.PID(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,8 @@ type World struct {
 	Programs *programs.Set
 	// Kubeconfig is whom the reconciler is.
 	Kubeconfig string
+	// PodName is which Pod it is, as the lease says it; "" makes each process another one.
+	PodName string
 
 	admin        *http.Client
 	benchCameras string
@@ -84,17 +86,29 @@ type Object struct {
 		Name, Namespace, UID, ResourceVersion string
 		Labels, Annotations                   map[string]string
 		DeletionTimestamp                     string
+		Finalizers                            []string
 	}
 	Spec struct {
 		NodeName string
 	}
 	Status struct {
-		Phase string
+		Phase      string
+		Conditions []struct{ Type, Status string }
 	}
 }
 
 // ID is kind, namespace and name, for messages and maps.
 func (o Object) ID() string { return o.Metadata.Namespace + "/" + o.Kind + "/" + o.Metadata.Name }
+
+// Ready tells whether a Pod is.
+func (o Object) Ready() bool {
+	for _, c := range o.Status.Conditions {
+		if c.Type == "Ready" {
+			return c.Status == "True"
+		}
+	}
+	return false
+}
 
 // List lists the fleet's objects of some kinds ("pods,configmaps"), in all namespaces.
 func (w *World) List(kinds string) []Object {
@@ -137,13 +151,13 @@ func (w *World) Eventually(what string, limit time.Duration, f func() error) tim
 	}
 }
 
-// Running waits until the fleet has exactly so many camera Pods, all running.
+// Running waits until the fleet has exactly so many camera Pods, all running and ready.
 func (w *World) Running(cameras int, limit time.Duration) time.Duration {
 	w.Helper()
 	return w.Eventually(fmt.Sprintf("%d cameras run", cameras), limit, func() error {
 		pods := w.Pods()
 		for id, p := range pods {
-			if p.Status.Phase != "Running" || p.Metadata.DeletionTimestamp != "" {
+			if p.Status.Phase != "Running" || !p.Ready() || p.Metadata.DeletionTimestamp != "" {
 				return fmt.Errorf("%s is %s", id, p.Status.Phase)
 			}
 		}
