@@ -252,7 +252,8 @@ func (r *remote) explain(doing string, err error) error {
 		hint = "; the host's key is not the one in " + r.cfg.KnownHosts
 	case strings.Contains(text, "unable to authenticate"):
 		hint = "; the server does not accept the key " + r.cfg.KeyFile
-	case strings.Contains(text, "not our ref"):
+	case strings.Contains(text, "not our ref"),
+		strings.HasPrefix(text, "sending ") && strings.HasSuffix(text, "EOF"): // it hung up on hearing what we want
 		err = errNotOurRef
 	}
 	return fmt.Errorf("%s: %w%s", doing, err, hint)
