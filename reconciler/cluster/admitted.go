@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -186,12 +185,12 @@ func keysOf(a, b map[string]any) []string {
 func sameAmount(a, b any) bool {
 	x, okX := a.(string)
 	y, okY := b.(string)
-	if !okX || !okY || max(len(x), len(y)) > 20 {
+	if !okX || !okY {
 		return false
 	}
-	p, errX := resource.ParseQuantity(x)
-	q, errY := resource.ParseQuantity(y)
-	return errX == nil && errY == nil && p.Cmp(q) == 0
+	p, okX := amountOf(x)
+	q, okY := amountOf(y)
+	return okX && okY && p.Cmp(q) == 0
 }
 
 // put sets, or takes out, the field at path. It may change v.

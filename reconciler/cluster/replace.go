@@ -3,10 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -26,7 +24,7 @@ func (t taker) replace(ctx context.Context) error {
 	}
 	ctx, cancel := outlive(ctx, lastMoment)
 	defer cancel()
-	if err := t.create(ctx); err != nil {
+	if err := t.createAfter(ctx); err != nil {
 		return fmt.Errorf("the old Pod is gone, and the new one is not there: %w", err)
 	}
 	return nil
@@ -64,9 +62,12 @@ func (t taker) rehearse(ctx context.Context) error {
 		})
 		return err
 	})
-	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota") {
-		return said("a quota has no room for a second one beside it, which is how it is tried: raise the quota by one Pod, "+
-			"or delete the old one yourself", err)
+	if exceedsQuota(err) {
+		if t.fitsInPlace(ctx, err) {
+			return nil
+		}
+		return said("a quota has no room for a second one beside it, which is how it is tried, and it is not sure that there is room "+
+			"for the new one in place of the old one: raise the quota by one Pod, or delete the old one yourself", err)
 	}
 	return said("the new one would be refused", err)
 }
