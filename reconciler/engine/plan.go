@@ -199,7 +199,8 @@ func configOf(pod object.ID) object.ID {
 // configuration may be changed already, and the Pod not made anew yet.
 func (p *planner) strayed(c Change, fields []string) bool {
 	want, live := c.step.Want, c.step.Live
-	if annotation(live.Body, object.AnnotationHash) != "" {
+	as := `"` + object.AnnotationHash + `":"` + live.Hash + `"` // without reading all the JSON of all Pods
+	if live.Hash != "" && bytes.Contains(live.Body, []byte(as)) || annotation(live.Body, object.AnnotationHash) != "" {
 		return false
 	}
 	if slices.ContainsFunc(fields, func(f string) bool { return !strings.HasPrefix(f, "metadata.") }) {
