@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -206,6 +207,9 @@ func (t taker) remove(ctx context.Context) error {
 		fmt.Errorf("it was asked to go, and is still there: its node may be away, or a finalizer holds it"))
 	defer cancel()
 	if err := t.watch.gone(ctx, id, string(uid)); err != nil {
+		if e := t.watch.get(id); e != nil && e.live.Pod != nil && len(e.live.Pod.Finalizers) > 0 {
+			return fmt.Errorf("waiting for its end: it is held by its finalizer %s: %w", strings.Join(e.live.Pod.Finalizers, ", "), err)
+		}
 		return fmt.Errorf("waiting for its end: %w", err)
 	}
 	return nil

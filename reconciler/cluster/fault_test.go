@@ -269,7 +269,7 @@ func TestStuckPod(t *testing.T) {
 	w.Patience = 300 * time.Millisecond
 	w.camera("north", `url: "rtsp://10.0.0.9/north"`)
 	r := w.compile()
-	if c := find(w.sync(r), id); c.Action != engine.Failed || !strings.Contains(c.Reason, "finalizer") {
+	if c := find(w.sync(r), id); c.Action != engine.Failed || !strings.Contains(c.Reason, "held by its finalizer example.com/held") {
 		t.Errorf("stuck: %v", c)
 	}
 	w.Patience = time.Hour

@@ -145,6 +145,12 @@ func TestTwoFleetsOneName(t *testing.T) {
 	ra, rb := a.compile(), b.compile()
 	a.mustSync(ra)
 	before := a.see("Pod", "camera-north")
+	other := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
+	other.SetName("other-" + b.site) // or the two would be one fleet with another uid
+	other.SetLabels(map[string]string{object.LabelManagedBy: object.ManagedBy, object.LabelFleet: b.fleet, object.LabelSite: "other"})
+	if _, err := b.namespaces().Create(t.Context(), other, metav1.CreateOptions{FieldManager: manager}); err != nil {
+		t.Fatal(err)
+	}
 	set := b.sync(rb)
 	if c := find(set, b.id("Pod", "camera-north")); c.Action != engine.Failed {
 		t.Errorf("the Pod: %v", c)
@@ -162,4 +168,31 @@ func TestTwoFleetsOneName(t *testing.T) {
 	delete(b.files, "sites/"+b.site+"/north.cue")
 	b.sync(b.compile())
 	a.settled(ra)
+}
+
+// TestAnotherUID: a fleet whose uid somebody has changed says so, instead of
+// asking for other names, and touches nothing of what it had.
+func TestAnotherUID(t *testing.T) {
+	t.Parallel()
+	w := newPendingWorld(t, "north")
+	r := w.compile()
+	w.mustSync(r)
+	was, before := w.fleet, w.see("Pod", "camera-north").GetUID()
+	uid := func(to string) {
+		w.fleet = to
+		w.files["fleet.cue"] = file(`package fleet`, `fleet: schema.#Fleet & {name: "test", uid: "`+to+`"}`)
+		r = w.compile()
+	}
+	uid("uid-new-" + w.site)
+	set := w.sync(r)
+	c := find(set, object.ID{APIVersion: "v1", Kind: "Namespace", Name: w.namespace()})
+	if want := "the uid in fleet.cue (" + w.fleet + ") is not the one that this namespace has (" + was + "): put it back"; c.Action != engine.Failed ||
+		!strings.Contains(c.Reason, want) || strings.Contains(c.Reason, "rename") {
+		t.Errorf("the namespace: %v", c)
+	}
+	uid(was)
+	w.settled(r)
+	if w.see("Pod", "camera-north").GetUID() != before {
+		t.Error("it is another Pod")
+	}
 }

@@ -17,6 +17,9 @@ func (t taker) stranger(e *entry, labels map[string]string) error {
 		rename, nothing = "rename the folder of one of the sites", ", and nothing is put into it"
 	}
 	switch {
+	case namespace && t.renamed(labels):
+		return fmt.Errorf("the uid in fleet.cue (%s) is not the one that this namespace has (%s): put it back; "+
+			"or, if the new one is meant, label this namespace and all that is in it: %s", t.watch.fleet, fleet, t.label(id))
 	case fleet != "" && fleet != t.watch.fleet: // whose manager is called camfleet, too
 		return fmt.Errorf("it is of the fleet with the uid %s%s: %s; or, if somebody has changed its label %s, put that back",
 			fleet, nothing, rename, object.LabelFleet)
@@ -32,6 +35,21 @@ func (t taker) stranger(e *entry, labels map[string]string) error {
 		return fmt.Errorf("somebody else has a namespace of this name%s%s: %s", whose, nothing, t.handOver(id))
 	}
 	return fmt.Errorf("somebody else's object has this name%s: rename one of them, or delete the other one if nobody needs it", whose)
+}
+
+// renamed tells whether a namespace seems to be of this very fleet, under
+// another uid: it is of the same site, and there is none of the new uid yet.
+func (t taker) renamed(labels map[string]string) bool {
+	if labels[object.LabelManagedBy] != object.ManagedBy || labels[object.LabelFleet] == "" || labels[object.LabelFleet] == t.watch.fleet ||
+		labels[object.LabelSite] == "" || labels[object.LabelSite] != t.step.Want.Site {
+		return false
+	}
+	for _, e := range t.watch.all() {
+		if e.live.Kind == "Namespace" {
+			return false
+		}
+	}
+	return true
 }
 
 // handOver is what to do about a namespace that is nobody's fleet's.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/dynamic"
 
 	"camfleet.dev/compiler/object"
@@ -107,10 +108,13 @@ func (w *watch) known() bool {
 	return true
 }
 
+// clusterRole has the reconciler's rights, see manifests/rbac/reconciler.yaml.
+const clusterRole = "camfleet-reconciler"
+
 // synced waits until every watch has shown all there is. It does not wait for
 // nodes: who may not read them does without.
 func (w *watch) synced(ctx context.Context) error {
-	var missing []string
+	var missing, forbidden []string
 	for _, s := range w.shelves {
 		select {
 		case <-s.full:
@@ -123,6 +127,9 @@ func (w *watch) synced(ctx context.Context) error {
 			why := "no answer yet"
 			if err := s.troubled(); err != nil {
 				why = err.Error()
+				if apierrors.IsForbidden(err) {
+					forbidden = append(forbidden, s.resource)
+				}
 			}
 			missing = append(missing, s.resource+" ("+why+")")
 		}
@@ -131,6 +138,11 @@ func (w *watch) synced(ctx context.Context) error {
 		return nil
 	}
 	slices.Sort(missing)
+	if len(forbidden) == len(missing) {
+		slices.Sort(forbidden)
+		return fmt.Errorf("the reconciler has no right to list and watch %s, and until it has, nothing is changed and nothing is healed: "+
+			"give it to it, in the ClusterRole %s: %s", strings.Join(forbidden, ", "), clusterRole, strings.Join(missing, ", "))
+	}
 	return fmt.Errorf("waiting to see %s: %w", strings.Join(missing, ", "), context.Cause(ctx))
 }
 
