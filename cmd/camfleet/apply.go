@@ -91,7 +91,7 @@ func (a *app) apply(ctx context.Context, flags applyFlags) error {
 	steps := &steps{progress: newProgress(a.stderr, "applying"), unit: "objects"}
 	r := &reconciler.Reconciler{
 		Source: from, Cluster: target, Notes: approved, Parallel: flags.parallel, ClusterName: flags.compile.cluster,
-		ApproveWith: flags.target.command("apply") + " " + flags.source.URL + " --cluster " + flags.compile.cluster + " --approve",
+		ApproveWith: flags.again() + " --approve",
 		Compile: func(ctx context.Context, files fs.FS) (*object.Result, error) {
 			return child.Compile(ctx, files, compiler.Options{Cluster: flags.compile.cluster})
 		},
@@ -106,6 +106,16 @@ func (a *app) apply(ctx context.Context, flags applyFlags) error {
 	}
 	printProblems(a.stderr, s.Problems)
 	return err
+}
+
+// again is this call, as it is typed. The kubeconfig is part of it: who applies
+// by hand is who approves, which is not so with a reconciler.
+func (f applyFlags) again() string {
+	text := f.target.command("apply") + " " + f.source.URL + " --cluster " + f.compile.cluster
+	if f.target.kubeconfig != "" {
+		text += " --kubeconfig " + f.target.kubeconfig
+	}
+	return text
 }
 
 func printProblems(w io.Writer, problems []object.Problem) {

@@ -158,6 +158,9 @@ func (a *app) orderCommand(cmd *cobra.Command, order func(ctx context.Context, o
 		if err != nil {
 			return err
 		}
+		if _, note, err := o.Status(cmd.Context()); err == nil && note != "" {
+			fmt.Fprintln(a.stderr, "camfleet: nobody leads; it is obeyed once somebody does")
+		}
 		_, err = fmt.Fprintln(a.stdout, text)
 		return err
 	}

@@ -79,7 +79,6 @@ func registerSource(cmd *cobra.Command, c *source.Config) {
 func (f targetFlags) command(name string) string {
 	text := "camfleet " + name
 	for _, flag := range []struct{ name, value, usual string }{
-		{"kubeconfig", f.kubeconfig, ""},
 		{"context", f.context, ""},
 		{"namespace", f.namespace, ""},
 		{"name", f.name, control.DefaultName},
