@@ -259,7 +259,7 @@ func quiet(w *World, out *table) {
 	r := w.reconcileBench()
 	r.Wait("the reconciler has settled", 2*time.Minute, func(s status.Status) bool { return s.State == status.Synced })
 	<-time.After(10 * time.Second)
-	proxy.Reset(nil, nil, nil)
+	proxy.Reset()
 	<-time.After(20 * time.Second)
 	writes, reads := 0, 0
 	for _, req := range proxy.Requests() {

@@ -106,7 +106,7 @@ func (c *crashes) kill(answered bool) bool {
 	c.state = 1 - c.state
 	commit := c.commit()
 	v := &victim{known: c.known, answered: answered, times: map[string]int{}}
-	c.proxy.Reset(nil, nil, nil)
+	c.proxy.Reset()
 	c.proxy.Each(v.hit)
 	v.mu.Lock()
 	v.Process = c.start()

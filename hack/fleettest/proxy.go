@@ -23,11 +23,7 @@ type Proxy struct {
 
 	mu       sync.Mutex
 	requests []Request
-	// before and after are told of each request that changes something (and is
-	// no lease, event or report), before it is handed on and after it was answered.
-	before, after func(n int, r Request)
-	refuse        func(n int, r Request) int // an HTTP status instead of an answer, or 0
-	each          func(r Request, answered bool) (lost bool)
+	each     func(r Request, answered bool) (lost bool)
 }
 
 // Request is one request to the API server.
@@ -134,44 +130,18 @@ func (w *World) NewProxy() *Proxy {
 func (p *Proxy) handler(forward http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r := request(req)
-		n, refuse := p.count(r)
-		if refuse != 0 {
-			http.Error(w, "refused by the test", refuse)
-			return
-		}
+		p.count(r)
 		if p.lost(r, false) {
 			panic(http.ErrAbortHandler)
 		}
 		forward.ServeHTTP(w, req)
-		p.mu.Lock()
-		after := p.after
-		p.mu.Unlock()
-		if after != nil && r.Effect() {
-			after(n, r)
-		}
 	})
 }
 
-// count notes a request, and returns how many effects came before it.
-func (p *Proxy) count(r Request) (n, refuse int) {
+func (p *Proxy) count(r Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, other := range p.requests {
-		if other.Effect() {
-			n++
-		}
-	}
 	p.requests = append(p.requests, r)
-	if !r.Effect() {
-		return n, 0
-	}
-	if p.before != nil {
-		p.before(n, r)
-	}
-	if p.refuse != nil {
-		refuse = p.refuse(n, r)
-	}
-	return n, refuse
 }
 
 // Requests are all requests since the last Reset.
@@ -181,11 +151,11 @@ func (p *Proxy) Requests() []Request {
 	return append([]Request(nil), p.requests...)
 }
 
-// Reset forgets the requests, and sets what interferes from now on.
-func (p *Proxy) Reset(before, after func(n int, r Request), refuse func(n int, r Request) int) {
+// Reset forgets the requests; from now on nothing interferes.
+func (p *Proxy) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.requests, p.before, p.after, p.refuse, p.each = nil, before, after, refuse, nil
+	p.requests, p.each = nil, nil
 }
 
 // tokenOf reads the bearer token of a kubeconfig that cptest has written.

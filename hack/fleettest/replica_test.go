@@ -84,7 +84,7 @@ func TestTwoReplicas(t *testing.T) {
 	if err := syscall.Kill(second.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	second.proxy.Reset(nil, nil, nil)
+	second.proxy.Reset()
 	w.leads(third)
 	third.Synced(w.Repo.Commit(SiteFile("gate"), pinned(rollouts[0])), time.Minute)
 	w.Repo.Commit(SiteFile("gate"), pinned(map[string]string{"stays": "stays", "first": "again", "second": "old", "even": "even"}))
