@@ -2,7 +2,10 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"camfleet.dev/compiler/object"
 )
@@ -37,11 +40,25 @@ func (w *watch) wrote(want *object.Object, e *entry) {
 	} else {
 		delete(w.settled, want.ID)
 	}
+	if _, gone := w.ended[e.UID]; gone {
+		return // it was shown to be gone before its answer was here
+	}
 	if cached := w.cached(want.ID); cached == nil || e.newer(cached) {
 		w.written[want.ID] = written{entry: e, until: time.Now().Add(lag)}
 		w.version.Add(1)
 	}
 	w.move()
+}
+
+// manyEnded is how many objects that are gone are remembered before old ones are forgotten.
+const manyEnded = 1000
+
+// end takes note that an object is gone. The caller holds mu.
+func (w *watch) end(uid types.UID, now time.Time) {
+	if len(w.ended) >= manyEnded {
+		maps.DeleteFunc(w.ended, func(_ types.UID, at time.Time) bool { return now.Sub(at) > requestTimeout })
+	}
+	w.ended[uid] = now
 }
 
 // cached is what a watch shows, or nil.

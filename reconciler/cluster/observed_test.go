@@ -11,6 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"camfleet.dev/compiler/object"
 )
@@ -288,5 +289,36 @@ func TestClaimIsNamed(t *testing.T) {
 		if message := got[i].Message; want != "" && !strings.HasSuffix(message, want) || want == "" && strings.Contains(message, "archive") {
 			t.Errorf("%s: %q, want %q", got[i].Namespace, message, want)
 		}
+	}
+}
+
+// TestGoneBeforeItsAnswer: what a watch has shown to be gone is not believed to
+// be there because the answer to its last write came later.
+func TestGoneBeforeItsAnswer(t *testing.T) {
+	t.Parallel()
+	pod := seen("Pod", "camfleet-s0", "camera-north", 3, ready("True"))
+	c := offline(t, "f", pod)
+	w := c.watched
+	answer := stripper(c.Log)(seen("Pod", "camfleet-s0", "camera-north", 4, ready("True")))
+	if err := w.shelves[name{"v1", "Pod"}].Delete(pod); err != nil {
+		t.Fatal(err)
+	}
+	w.wrote(&object.Object{ID: answer.live.ID}, answer)
+	if e := w.get(answer.live.ID); e != nil {
+		t.Errorf("it is taken to be there: %v", e.live.ID)
+	}
+	next := seen("Pod", "camfleet-s0", "camera-north", 5, ready("True"))
+	next.SetUID("another")
+	made := stripper(c.Log)(next)
+	if w.wrote(&object.Object{ID: made.live.ID}, made); w.get(made.live.ID) == nil {
+		t.Error("the next one is not there")
+	}
+	for i := range 3 * manyEnded {
+		w.mu.Lock()
+		w.end(types.UID(fmt.Sprint(i)), time.Now().Add(time.Duration(i)*time.Second))
+		w.mu.Unlock()
+	}
+	if n := len(w.ended); n > 2*manyEnded {
+		t.Errorf("%d are remembered", n)
 	}
 }

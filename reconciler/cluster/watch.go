@@ -11,6 +11,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"camfleet.dev/compiler/object"
@@ -38,7 +39,8 @@ type watch struct {
 	mu      sync.Mutex
 	written map[object.ID]written // and not shown by a watch yet
 	settled map[object.ID]settled
-	moved   chan struct{} // closed, and made anew, whenever something changes
+	ended   map[types.UID]time.Time // what was shown to be gone lately, and when
+	moved   chan struct{}           // closed, and made anew, whenever something changes
 }
 
 // name names a kind.
@@ -62,7 +64,7 @@ func newWatch(client dynamic.Interface, kinds []Kind, fleet string, log *slog.Lo
 func emptyWatch(kinds []Kind, fleet string, log *slog.Logger, changed func()) *watch {
 	w := &watch{
 		fleet: fleet, log: log, changed: changed, stop: func() {}, shelves: map[name]*shelf[*entry]{}, nodes: newNodes(log, changed),
-		written: map[object.ID]written{}, settled: map[object.ID]settled{}, moved: make(chan struct{}),
+		written: map[object.ID]written{}, settled: map[object.ID]settled{}, ended: map[types.UID]time.Time{}, moved: make(chan struct{}),
 	}
 	w.nodes.version = &w.version
 	for _, k := range kinds {
@@ -160,6 +162,9 @@ func (w *watch) shown(before, e *entry, gone bool) {
 	}
 	if gone {
 		delete(w.settled, e.live.ID)
+		w.end(e.UID, time.Now())
+	} else {
+		delete(w.ended, e.UID) // its labels were another's for a while
 	}
 	w.move()
 	w.mu.Unlock()
