@@ -20,7 +20,8 @@ type job struct {
 	options   engine.Options
 	suspended bool
 	hands     hands  // what it has in its hands
-	others    []*job // that ran already when it began
+	beside    bool   // others ran already when it began
+	others    []*job // those, until it has looked at them: each would hold those before it, and their commits
 
 	// sites are those that the target has something of, once it was listed.
 	sites map[string]bool
@@ -93,6 +94,7 @@ func (l *loop) newJob(now time.Time) *job {
 			Now: now, AtOnce: l.AtOnce, Good: l.target.good,
 		},
 	}
+	j.beside = len(j.others) > 0
 	j.ctx, j.cancel = context.WithCancel(l.ctx)
 	j.options.PutOff, _ = l.troubles.putOff(now)
 	return j
@@ -114,6 +116,7 @@ func (j *job) run(ctx context.Context) func() {
 		ids, p := o.hands.now()
 		busy, paced = append(busy, ids), paced || p
 	}
+	j.others = nil
 	live, err := l.Cluster.List(ctx, j.target.plan.Fleet.UID)
 	if err != nil {
 		return j.ended(func() { l.listFailed(j, fmt.Errorf("listing what is there: %w", err)) })

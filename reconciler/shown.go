@@ -228,7 +228,7 @@ func (l *loop) showSync(j *job, set engine.ChangeSet, failed []engine.Change, no
 		})
 		return
 	}
-	if len(j.others) > 0 && !l.shows(j.target) {
+	if j.beside && !l.shows(j.target) {
 		return // the sync that brings this commit says when it is live
 	}
 	l.show(func(s *status.Status) {

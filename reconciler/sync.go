@@ -118,7 +118,7 @@ func (l *loop) syncDone(j *job, set engine.ChangeSet) {
 			l.sync.by(now)
 		}
 	}
-	if len(j.others) > 0 && len(effects(set))+len(only(set, engine.Failed)) == 0 {
+	if j.beside && len(effects(set))+len(only(set, engine.Failed)) == 0 {
 		return // it found nothing to do beside the others, who will say how things are
 	}
 	l.showSync(j, set, failed, now)

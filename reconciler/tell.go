@@ -75,6 +75,7 @@ func (t *teller) drain() {
 			return
 		}
 		next := t.queue[0]
+		t.queue[0] = nil // the array outlives it, and a commit hangs on some of these
 		t.queue = t.queue[1:]
 		t.mu.Unlock()
 		next()
