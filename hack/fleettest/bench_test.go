@@ -50,6 +50,7 @@ func TestBench(t *testing.T) {
 	out.row(fmt.Sprintf("%d cameras, %d sites", cameras, benchSites), "camfleet", "kubectl", "ratio")
 	peer, objects := kubectlApply(t, cameras)
 	w := New(t, cptest.Start(t, cptest.Options{Nodes: benchNodes}), &built)
+	w.every = 250 * time.Millisecond // a status of 1,000 cameras is work for both
 	w.benchCameras = Cameras("site-03", 0, cameras/benchSites)
 	first := w.Repo.Commit(sites(cameras)...)
 	began := time.Now()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -121,12 +120,22 @@ func (p *Process) Wait(what string, limit time.Duration, f func(status.Status) b
 			return err
 		}
 		if !f(s) {
-			text, err := json.MarshalIndent(s, "", " ")
-			return errors.Join(fmt.Errorf("the status is %.4000s", text), err)
+			return unlike{s}
 		}
 		return nil
 	})
 	return s
+}
+
+// unlike is a status that is not as wanted; its text is made only for who reads it.
+type unlike struct{ s status.Status }
+
+func (u unlike) Error() string {
+	text, err := json.MarshalIndent(u.s, "", " ")
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("the status is %.4000s", text)
 }
 
 // Synced waits until a commit is applied, all of it.

@@ -32,6 +32,7 @@ type World struct {
 
 	admin        *http.Client
 	benchCameras string
+	every        time.Duration // how often Eventually looks; 0 means as often as it may
 }
 
 // New makes a world around a control plane. Its reconciler has the rights of the
@@ -137,7 +138,7 @@ func (w *World) Pods() map[string]Object {
 func (w *World) Eventually(what string, limit time.Duration, f func() error) time.Duration {
 	w.Helper()
 	began := time.Now()
-	ticker := time.NewTicker(50 * time.Millisecond)
+	ticker := time.NewTicker(max(w.every, 50*time.Millisecond))
 	defer ticker.Stop()
 	for {
 		err := f()
