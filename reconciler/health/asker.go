@@ -78,14 +78,14 @@ func (a *Asker) Run(ctx context.Context, observe func() cluster.Observation) err
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil { // of a tick and an end at once, select takes either
 		a.Ask(ctx, observe().Pods)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
 		}
 	}
+	return nil
 }
 
 // Ask asks those that there is something to ask one time. What is known of

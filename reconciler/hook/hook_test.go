@@ -282,6 +282,7 @@ func TestSlowCallers(t *testing.T) {
 		w.CloseWithError(io.ErrUnexpectedEOF)
 	}
 	callers.Wait()
+	server.Close() // callers leave before the server has noticed; this waits for it
 	if w := call(h, "POST", hello, "X-Gitea-Signature", helloSum); w.Code != 202 || wakes.Load() != 1 {
 		t.Errorf("afterwards: %d, %d wakes", w.Code, wakes.Load())
 	}
