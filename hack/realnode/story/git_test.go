@@ -73,18 +73,29 @@ func (w *world) certificate() ([]byte, tls.Certificate) {
 func (w *world) push(pairs ...string) (commit string) {
 	w.Helper()
 	commit = w.repo.Commit(pairs...)
+	address := w.kubectl("get", "service", "-n", "camfleet-system", "camfleet", "-o", "jsonpath={.spec.clusterIP}")
+	// A Service leads to a Pod a moment after the Pod is Ready: kube-proxy has to see it.
+	w.within(30*time.Second, "the reconciler takes the hook", func() error { return w.deliver("http://" + address + ":8080/hook") })
+	return commit
+}
+
+// deliver posts what GitHub posts of a push.
+func (w *world) deliver(url string) error {
 	const body = `{"ref":"refs/heads/main"}`
 	mac := hmac.New(sha256.New, []byte(hookSecret))
 	mac.Write([]byte(body)) //nolint:errcheck // it never fails
-	address := w.kubectl("get", "service", "-n", "camfleet-system", "camfleet", "-o", "jsonpath={.spec.clusterIP}")
-	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, "http://"+address+":8080/hook", strings.NewReader(body))
-	w.must(err)
+	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
 	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	res, err := http.DefaultClient.Do(req)
-	w.must(err)
+	res, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
+	if err != nil {
+		return err
+	}
 	res.Body.Close()
 	if res.StatusCode/100 != 2 {
 		w.Fatal(fmt.Errorf("POST /hook: %s", res.Status))
 	}
-	return commit
+	return nil
 }
