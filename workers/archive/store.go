@@ -214,8 +214,9 @@ func makeFolders(fsys FS, op, path string) error {
 		if err := makeFolders(fsys, op, parent(path)); err != nil {
 			return err
 		}
-		// Once: above may be a link that leads nowhere, which is there and is not.
-		if err := fsys.Mkdir(op+".mkdir", path); err != nil {
+		// Once: above may be a link that leads nowhere, which is there and is not. Another camera
+		// of the site may have been quicker; its name is made durable here all the same.
+		if err := fsys.Mkdir(op+".mkdir", path); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		return fsys.SyncDir(op+".mkdir.folder", parent(path))
