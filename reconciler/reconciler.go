@@ -146,6 +146,7 @@ func (r *Reconciler) prepare() {
 func (r *Reconciler) Run(ctx context.Context) error {
 	r.prepare()
 	r.run(ctx, false)
+	r.showRun() // before whoever called closes the target
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +183,34 @@ func TestCamerasBeforeTheFirstList(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Nothing is said of cameras after a run: its target is closed, and shows none.
+// That holds for a status that is being made while the run ends, too.
+func TestCamerasAfterTheRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var ends atomic.Bool
+	w.Nodes = func() []status.Node { return nil }
+	w.Cameras = func() []status.Camera {
+		if !ends.Load() {
+			return []status.Camera{{Site: "gate", Name: "c0", State: "live"}}
+		}
+		w.stop()
+		<-w.done
+		return []status.Camera{{Site: "gate", Name: "c0", State: "missing"}}
+	}
+	w.push(commitA, Result(Cameras("gate", 1)))
+	w.run()
+	if s := w.settled(func(s status.Status) bool { return s.State == status.Synced }); len(s.Cameras) != 1 {
+		t.Fatalf("%+v", s)
+	}
+	ends.Store(true)
+	for range 2 {
+		if s := w.Status(); len(s.Cameras) != 0 || s.State != status.Starting || s.Commit != "" {
+			t.Errorf("after the run: %+v", s)
+		}
 	}
 }
 

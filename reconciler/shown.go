@@ -19,6 +19,7 @@ const maxChanges = 1000
 
 // shown is what Status is made of. The loop writes it, anybody reads it.
 type shown struct {
+	run        int // goes up when a run begins, and when it ends
 	status     status.Status
 	listed     bool               // the target, in this run
 	unhealed   string             // why nothing is healed, although there was a commit before
@@ -31,22 +32,34 @@ type shown struct {
 // Status is how things are now.
 func (r *Reconciler) Status() status.Status {
 	r.prepare()
-	r.mu.Lock()
-	s := r.shown.status
-	s.Problems, s.Warnings = slices.Clone(s.Problems), slices.Clone(s.Warnings)
-	if r.shown.unhealed != "" {
-		s.Warnings = append(s.Warnings, r.shown.unhealed)
+	for {
+		r.mu.Lock()
+		s, listed, run := r.shown.status, r.shown.listed, r.shown.run
+		s.Problems, s.Warnings = slices.Clone(s.Problems), slices.Clone(s.Warnings)
+		if r.shown.unhealed != "" {
+			s.Warnings = append(s.Warnings, r.shown.unhealed)
+		}
+		r.mu.Unlock()
+		now := r.Clock.Now()
+		r.aboutTarget(&s, listed, now)
+		s.State = state(s)
+		if r.conclude(&s, run, now) {
+			return s
+		}
 	}
-	listed := r.shown.listed
-	r.mu.Unlock()
-	now := r.Clock.Now()
-	r.aboutTarget(&s, listed, now)
-	s.State = state(s)
+}
+
+// conclude adds the conditions, unless the run that is told of has ended
+// meanwhile: its target may be closed, and then shows nothing of what is there.
+func (r *Reconciler) conclude(s *status.Status, run int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.Conditions = conditions(s, r.shown.conditions, now)
+	if r.shown.run != run {
+		return false
+	}
+	s.Conditions = conditions(*s, r.shown.conditions, now)
 	r.shown.conditions = s.Conditions
-	return s
+	return true
 }
 
 // aboutTarget adds what others know. What is observed of a cluster (which has
@@ -126,10 +139,12 @@ func number(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// showRun forgets what another run has shown: it may have been long ago.
+// showRun forgets what a run has shown: when the next one begins, that may have
+// been long ago.
 func (r *Reconciler) showRun() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.shown.run++
 	r.shown.status, r.shown.listed, r.shown.unhealed = status.Status{}, false, ""
 }
 
