@@ -1,10 +1,6 @@
 package fleettest
 
 import (
-	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +14,7 @@ import (
 	"time"
 
 	"camfleet.dev/hack/cptest"
+	"camfleet.dev/reconciler/hook/hooktest"
 	"camfleet.dev/reconciler/status"
 )
 
@@ -129,22 +126,12 @@ func (w *World) reconcileBench(args ...string) *Process {
 // hook tells the reconciler of a push, as a Git server does.
 func (p *Process) hook() {
 	p.w.Helper()
-	body := []byte(`{"ref":"refs/heads/main"}`)
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	req, err := http.NewRequestWithContext(p.w.Context(), http.MethodPost, p.URL+"/hook", bytes.NewReader(body))
+	code, err := hooktest.Push(p.w.Context(), p.URL+"/hook", secret)
 	if err != nil {
 		p.w.Fatal(err)
 	}
-	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	req.Header.Set("X-GitHub-Event", "push")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.w.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		p.w.Fatalf("the hook answers %s", resp.Status)
+	if code >= http.StatusMultipleChoices {
+		p.w.Fatalf("the hook answers %d", code)
 	}
 }
 

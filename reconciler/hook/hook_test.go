@@ -2,8 +2,6 @@ package hook_test
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -21,6 +19,7 @@ import (
 	"time"
 
 	"camfleet.dev/reconciler/hook"
+	"camfleet.dev/reconciler/hook/hooktest"
 )
 
 const (
@@ -32,12 +31,6 @@ const (
 	whsec     = "whsec_plJ3nmyCDGBKInavdOK15jsl"
 	whPayload = `{"event_type":"ping","data":{"success":true}}`
 )
-
-func sum(key, body string) string {
-	m := hmac.New(sha256.New, []byte(key))
-	m.Write([]byte(body))
-	return hex.EncodeToString(m.Sum(nil))
-}
 
 // newHandler counts its wakes.
 func newHandler(secrets ...string) (*hook.Handler, *atomic.Int64) {
@@ -83,10 +76,10 @@ func TestSignatures(t *testing.T) {
 		{"Bitbucket", hello, []string{"X-Hub-Signature", "sha256=" + helloSum, "X-Event-Key", "repo:push"}, 202, 1},
 		{"Bitbucket's ping", hello, []string{"X-Hub-Signature", "sha256=" + helloSum, "X-Event-Key", "diagnostics:ping"}, 200, 0},
 		{"plain", hello, []string{"X-Camfleet-Signature", "sha256=" + helloSum}, 202, 1},
-		{"the second secret", hello, []string{"X-Camfleet-Signature", "sha256=" + sum("old", hello)}, 202, 1},
-		{"one wrong, one right", hello, []string{"X-Hub-Signature-256", "sha256=" + sum("x", hello), "X-Gitea-Signature", helloSum}, 202, 1},
-		{"empty body", "", []string{"X-Camfleet-Signature", "sha256=" + sum(secret, "")}, 202, 1},
-		{"empty key", hello, []string{"X-Camfleet-Signature", "sha256=" + sum("", hello)}, 401, 0},
+		{"the second secret", hello, []string{"X-Camfleet-Signature", "sha256=" + hooktest.Sign("old", hello)}, 202, 1},
+		{"one wrong, one right", hello, []string{"X-Hub-Signature-256", "sha256=" + hooktest.Sign("x", hello), "X-Gitea-Signature", helloSum}, 202, 1},
+		{"empty body", "", []string{"X-Camfleet-Signature", "sha256=" + hooktest.Sign(secret, "")}, 202, 1},
+		{"empty key", hello, []string{"X-Camfleet-Signature", "sha256=" + hooktest.Sign("", hello)}, 401, 0},
 		{"GitLab's token", "{}", []string{"X-Gitlab-Token", secret, "X-Gitlab-Event", "Push Hook"}, 202, 1},
 		{"GitLab's tag", "{}", []string{"X-Gitlab-Token", secret, "X-Gitlab-Event", "Tag Push Hook"}, 202, 0},
 		{"GitLab's wrong token", "{}", []string{"X-Gitlab-Token", secret + "x", "X-Gitlab-Event", "Push Hook"}, 401, 0},
@@ -100,8 +93,8 @@ func TestSignatures(t *testing.T) {
 		{"no hex", hello, []string{"X-Gitea-Signature", "xyz"}, 401, 0},
 		{"half of it", hello, []string{"X-Gitea-Signature", helloSum[:32]}, 401, 0},
 		{"the secret itself", hello, []string{"X-Camfleet-Signature", "sha256=" + hex.EncodeToString([]byte(secret))}, 401, 0},
-		{"1 MiB", strings.Repeat("x", 1<<20), []string{"X-Gitea-Signature", sum(secret, strings.Repeat("x", 1<<20))}, 202, 1},
-		{"more", strings.Repeat("x", 1<<20+1), []string{"X-Gitea-Signature", sum(secret, strings.Repeat("x", 1<<20+1))}, 413, 0},
+		{"1 MiB", strings.Repeat("x", 1<<20), []string{"X-Gitea-Signature", hooktest.Sign(secret, strings.Repeat("x", 1<<20))}, 202, 1},
+		{"more", strings.Repeat("x", 1<<20+1), []string{"X-Gitea-Signature", hooktest.Sign(secret, strings.Repeat("x", 1<<20+1))}, 413, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -158,7 +151,7 @@ func TestSecretIsReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		for key, want := range map[string]int{"old": c.old, "new": c.new} {
-			if w := call(h, "POST", hello, "X-Gitea-Signature", sum(key, hello)); w.Code != want {
+			if w := call(h, "POST", hello, "X-Gitea-Signature", hooktest.Sign(key, hello)); w.Code != want {
 				t.Errorf("%q: %s gave %d, want %d", c.content, key, w.Code, want)
 			}
 		}

@@ -1,24 +1,21 @@
 package story
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"net"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"camfleet.dev/reconciler/hook/hooktest"
 	"camfleet.dev/reconciler/source/sourcetest"
 )
 
@@ -81,21 +78,11 @@ func (w *world) push(pairs ...string) (commit string) {
 
 // deliver posts what GitHub posts of a push.
 func (w *world) deliver(url string) error {
-	const body = `{"ref":"refs/heads/main"}`
-	mac := hmac.New(sha256.New, []byte(hookSecret))
-	mac.Write([]byte(body)) //nolint:errcheck // it never fails
-	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
+	defer cancel()
+	code, err := hooktest.Push(ctx, url, hookSecret)
+	if err == nil && code/100 != 2 {
+		w.Fatalf("POST /hook: %d", code)
 	}
-	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	res, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
-	if err != nil {
-		return err
-	}
-	res.Body.Close()
-	if res.StatusCode/100 != 2 {
-		w.Fatal(fmt.Errorf("POST /hook: %s", res.Status))
-	}
-	return nil
+	return err
 }
