@@ -232,9 +232,9 @@ func (c *Cluster) close() error {
 	return errors.Join(errs...)
 }
 
-// dump shows the end of each log.
+// dump shows what each log complains about.
 func (c *Cluster) dump(t testing.TB) {
 	for _, name := range order {
-		t.Logf("%s said:\n%s", name, c.processes[name].Tail())
+		t.Logf("%s complained:\n%s", name, c.processes[name].Complaints())
 	}
 }

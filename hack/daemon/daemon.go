@@ -108,14 +108,45 @@ func (p *Process) State() (int, error) {
 
 // Tail returns the end of the log.
 func (p *Process) Tail() []byte {
-	const most = 4 << 10
 	text, err := os.ReadFile(p.Log)
 	if err != nil {
 		return []byte(err.Error())
 	}
+	return end(text)
+}
+
+// Complaints returns the end of what the log complains about: a test that shows all
+// that its programs say hides in it why it failed.
+func (p *Process) Complaints() []byte {
+	text, err := os.ReadFile(p.Log)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return end(complaints(text))
+}
+
+// end is the end of a log, from the beginning of a line.
+func end(text []byte) []byte {
+	const most = 4 << 10
 	if len(text) <= most {
 		return text
 	}
 	text = text[len(text)-most:]
 	return text[bytes.IndexByte(text, '\n')+1:]
+}
+
+// complaints leaves the lines out that only inform, in the formats of klog,
+// containerd, and slog and zap in JSON.
+func complaints(log []byte) []byte {
+	var kept []byte
+	for line := range bytes.Lines(log) {
+		informs := len(line) > 1 && line[0] == 'I' && line[1] >= '0' && line[1] <= '9'
+		for _, level := range []string{"level=info", `"level":"INFO"`, `"level":"info"`} {
+			informs = informs || bytes.Contains(line, []byte(level))
+		}
+		if !informs {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
 }

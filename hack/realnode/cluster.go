@@ -1,7 +1,6 @@
 package realnode
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -243,22 +242,9 @@ func (c *Cluster) close() error {
 	return errors.Join(errs...)
 }
 
-// dump shows what the end of each log complains about: with all of it, a reader who
-// sees only the end of a test's output would not see why the test failed.
+// dump shows what each log complains about.
 func (c *Cluster) dump(t testing.TB) {
 	for _, p := range c.processes() {
-		t.Logf("%s complained:\n%s", p.Name, complaints(p.Tail()))
+		t.Logf("%s complained:\n%s", p.Name, p.Complaints())
 	}
-}
-
-// complaints leaves the lines out that only inform, in the formats of klog and containerd.
-func complaints(log []byte) []byte {
-	var kept []byte
-	for line := range bytes.Lines(log) {
-		informs := len(line) > 1 && line[0] == 'I' && line[1] >= '0' && line[1] <= '9'
-		if !informs && !bytes.Contains(line, []byte("level=info")) {
-			kept = append(kept, line...)
-		}
-	}
-	return kept
 }

@@ -49,16 +49,6 @@ func TestPack(t *testing.T) {
 	}
 }
 
-func TestComplaints(t *testing.T) {
-	t.Parallel()
-	const log = "I1124 08:50:26.492011 165 server.go:177] fine\nE1124 08:50:27 165 pod.go:1] broken\n" +
-		"time=\"x\" level=info msg=fine\ntime=\"x\" level=error msg=broken\n[ERROR] broken\nIt ended\n"
-	const want = "E1124 08:50:27 165 pod.go:1] broken\ntime=\"x\" level=error msg=broken\n[ERROR] broken\nIt ended\n"
-	if got := string(complaints([]byte(log))); got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 func TestLibraries(t *testing.T) {
 	t.Parallel()
 	files, err := withLibraries(t.Context(), "/bin/ls")
