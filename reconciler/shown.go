@@ -19,7 +19,7 @@ const maxChanges = 1000
 
 // shown is what Status is made of. The loop writes it, anybody reads it.
 type shown struct {
-	run        int // goes up when a run begins, and when it ends
+	run        int // goes up whenever what a run has shown is forgotten
 	status     status.Status
 	listed     bool               // the target, in this run
 	unhealed   string             // why nothing is healed, although there was a commit before

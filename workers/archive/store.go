@@ -205,23 +205,23 @@ func (st *store) close() error {
 // makeFolders makes a folder and those above it, and makes their names durable.
 func makeFolders(fsys FS, op, path string) error {
 	err := fsys.Mkdir(op+".mkdir", path)
-	switch {
-	case err == nil:
-		return fsys.SyncDir(op+".mkdir.folder", parent(path))
-	case errors.Is(err, fs.ErrExist):
+	if errors.Is(err, fs.ErrExist) {
 		return nil
-	case errors.Is(err, fs.ErrNotExist) && parent(path) != path:
+	}
+	if errors.Is(err, fs.ErrNotExist) && parent(path) != path {
 		if err := makeFolders(fsys, op, parent(path)); err != nil {
 			return err
 		}
 		// Once: above may be a link that leads nowhere, which is there and is not. Another camera
 		// of the site may have been quicker; its name is made durable here all the same.
-		if err := fsys.Mkdir(op+".mkdir", path); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
+		if err = fsys.Mkdir(op+".mkdir", path); errors.Is(err, fs.ErrExist) {
+			err = nil
 		}
-		return fsys.SyncDir(op+".mkdir.folder", parent(path))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return fsys.SyncDir(op+".mkdir.folder", parent(path))
 }
 
 // timed does an fsync and reports how long it took.
